@@ -1,0 +1,33 @@
+/* A trainer: the objective and its schedule. It writes graph and numbers, and never touches a
+ * device: the core differentiates, appends the optimizer and runs the loop. */
+#pragma once
+
+#include <calm/base.h>
+#include <calm/builder.h>
+
+typedef struct calm_trainer_io {
+  uint32_t size;
+  uint32_t n_options;
+  const calm_value *options; /* resolved: every key of the schema, in its order */
+  calm_value_id logits;      /* [tokens, vocab], or CALM_NONE */
+  calm_value_id rows;        /* backbone output [tokens, d_model] */
+  calm_value_id targets;     /* i32 [tokens], -1 = does not count */
+  calm_value_id offsets;     /* i32 [sequences + 1] */
+} calm_trainer_io;
+
+typedef struct calm_trainer {
+  uint32_t size;
+  uint32_t reserved;
+  calm_str doc;
+  calm_table options; /* of calm_value_spec: the `training` section of a configuration */
+
+  /* Writes the loss as a sum over counted targets, scalar; the core seeds its gradient with
+   * inv_count * grad_scale (program rule 4). // [session] may fail */
+  calm_status (*build)(const calm_builder *builder, const calm_trainer_io *io,
+                       calm_value_id *out_loss_sum, calm_error *error);
+
+  /* Learning rate of the update after `update` earlier ones, of `total` planned. // [any] may fail
+   */
+  calm_status (*learning_rate)(const calm_value *options, uint32_t n_options, uint64_t update,
+                               uint64_t total, double *out, calm_error *error);
+} calm_trainer;
