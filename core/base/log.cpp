@@ -1,0 +1,80 @@
+#include "core/base/log.hpp"
+
+#include <spdlog/logger.h>
+#include <spdlog/sinks/stdout_sinks.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "core/text/printable.hpp"
+
+namespace calm {
+namespace {
+
+std::atomic<calm_log_level> lowest_level{CALM_LOG_INFO};
+
+// Leaked: plugins and workers may log while the program ends.
+spdlog::logger &logger() {
+  static spdlog::logger *const instance = [] {
+    auto *made = new spdlog::logger("calm", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    made->set_pattern("calm: %v");
+    made->set_level(spdlog::level::trace);
+    made->flush_on(spdlog::level::trace);
+    return made;
+  }();
+  return *instance;
+}
+
+spdlog::level::level_enum spdlog_level(calm_log_level level) noexcept {
+  switch (level) {
+    case CALM_LOG_DEBUG:
+      return spdlog::level::debug;
+    case CALM_LOG_INFO:
+      return spdlog::level::info;
+    case CALM_LOG_WARN:
+      return spdlog::level::warn;
+    default:
+      return spdlog::level::err;
+  }
+}
+
+std::string_view prefix(calm_log_level level) noexcept {
+  switch (level) {
+    case CALM_LOG_DEBUG:
+      return "debug: ";
+    case CALM_LOG_WARN:
+      return "warning: ";
+    default:
+      return "";
+  }
+}
+
+void write_line(calm_log_level level, std::string_view text) noexcept {
+  // A log that cannot be written must not end the work it reports on.
+  try {
+    std::string line(prefix(level));
+    line += text::printable(text, text::LineFeeds::kEscape);
+    logger().log(spdlog_level(level), line);
+  } catch (...) {
+    return;
+  }
+}
+
+}  // namespace
+
+void set_log_level(calm_log_level lowest) noexcept {
+  lowest_level.store(lowest, std::memory_order_relaxed);
+}
+
+calm_log_level log_level() noexcept { return lowest_level.load(std::memory_order_relaxed); }
+
+void log_line(calm_log_level level, std::string_view text) noexcept {
+  if (level >= log_level()) {
+    write_line(level, text);
+  }
+}
+
+void print_error(std::string_view message) noexcept { write_line(CALM_LOG_ERROR, message); }
+
+}  // namespace calm

@@ -1,0 +1,376 @@
+#include "core/plugin/registry.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include <calm/cpp/error.hpp>
+
+#include "core/base/file.hpp"
+#include "core/base/log.hpp"
+#include "core/base/suggest.hpp"
+#include "core/plugin/loader.hpp"
+#include "core/plugin/tables.hpp"
+
+namespace calm {
+namespace {
+
+struct Failure {
+  calm_status status;
+  std::string message;
+};
+
+template <class Table>
+using Tables =
+    std::map<std::string, Table, std::less<>>;  // by "id/revision"; references stay valid
+
+}  // namespace
+
+struct PluginRegistry::Impl {
+  std::vector<SearchFolder> folders;
+  std::vector<PluginFile> files;
+  std::vector<ProvidedItem> items;
+  std::vector<std::string> warnings;
+  std::map<std::string, LoadedPlugin, std::less<>> loaded;  // by path
+  std::map<std::string, Failure, std::less<>> failed;       // by path
+
+  Tables<calm_backend> backends;
+  Tables<calm_format> formats;
+  Tables<calm_tokenizer> tokenizers;
+  Tables<calm_model> models;
+  Tables<calm_trainer> trainers;
+  Tables<calm_domain> domains;
+  Tables<calm_operator> operators;
+
+  void warn(std::string text) {
+    log_line(CALM_LOG_WARN, text);
+    warnings.push_back(std::move(text));
+  }
+
+  void scan(const SearchOptions &options);
+  void read_note(PluginFile *file);
+  void add_items(const PluginFile &file);
+
+  const ProvidedItem *find(std::string_view kind, std::string_view id,
+                           std::uint32_t revision = 0) const;
+  const ProvidedItem &require(std::string_view kind, std::string_view id) const;
+  std::vector<std::string> ids(std::string_view kind) const;
+  std::string searched() const;
+
+  const LoadedPlugin &load(std::string_view path);
+  const void *vtable(const ProvidedItem &item);
+
+  template <class Table>
+  const Table &table(const ProvidedItem &item, Tables<Table> *cache);
+  template <class Table>
+  const Table &get(std::string_view kind, std::string_view id, Tables<Table> *cache);
+};
+
+void PluginRegistry::Impl::scan(const SearchOptions &options) {
+  SearchResult found = search_plugins(options);
+  folders = std::move(found.folders);
+  for (const SearchFolder &folder : folders) {
+    if (!folder.skipped.empty() && !folder.absent) {
+      warn(fmt::format("no plugins are taken from {} ({}): {}", folder.path, folder.source,
+                       folder.skipped));
+    }
+  }
+  for (SearchFile &candidate : found.files) {
+    PluginFile file;
+    file.path = std::move(candidate.path);
+    file.skipped = std::move(candidate.skipped);
+    if (file.skipped.empty()) {
+      read_note(&file);
+    }
+    if (file.skipped.empty()) {
+      add_items(file);
+    } else {
+      log_debug("{} was skipped: {}", file.path, file.skipped);
+    }
+    files.push_back(std::move(file));
+  }
+}
+
+void PluginRegistry::Impl::read_note(PluginFile *file) {
+  try {
+    const InputFile input(file->path);
+    file->note = read_plugin_note(input.stream());
+  } catch (const Error &e) {
+    file->skipped = e.what();
+    // The reason stands beside the path wherever it is shown.
+    if (const std::string prefix = file->path + ": "; file->skipped.rfind(prefix, 0) == 0) {
+      file->skipped.erase(0, prefix.size());
+    }
+    return;
+  }
+  const PluginNote &note = file->note;
+  if (note.abi >> 16 != CALM_ABI_MAJOR) {
+    file->skipped = fmt::format(
+        "made for plugin ABI {}, this program speaks {}: rebuild the plugin or update the program",
+        abi_text(note.abi), abi_text(CALM_ABI_CURRENT));
+    return;
+  }
+  const auto same = std::find_if(files.begin(), files.end(), [&note](const PluginFile &other) {
+    return other.skipped.empty() && other.note.id == note.id;
+  });
+  if (same != files.end()) {
+    file->skipped = fmt::format("the plugin id \"{}\" is taken by {}", note.id, same->path);
+    warn(fmt::format("two plugins are named \"{}\": {} is used, {} is not", note.id, same->path,
+                     file->path));
+  }
+}
+
+void PluginRegistry::Impl::add_items(const PluginFile &file) {
+  for (const NoteEntry &entry : file.note.provides) {
+    if (kind_number(entry.kind) == 0) {
+      log_debug("{}: the kind of {}:{} is not known here", file.path, entry.kind, entry.id);
+      continue;
+    }
+    ProvidedItem item{entry.kind,    entry.id, entry.revision, file.note.id, file.path,
+                      file.note.abi, {}};
+    if (const ProvidedItem *first = find(item.kind, item.id, item.revision)) {
+      item.shadowed_by = first->path;
+      warn(fmt::format("two plugins provide {} \"{}\": the one of {} is used, that of {} is not",
+                       item.kind, item.id, first->path, item.path));
+    }
+    items.push_back(std::move(item));
+  }
+}
+
+const ProvidedItem *PluginRegistry::Impl::find(std::string_view kind, std::string_view id,
+                                               std::uint32_t revision) const {
+  for (const ProvidedItem &item : items) {
+    if (item.kind == kind && item.id == id && item.shadowed_by.empty() &&
+        (revision == 0 || item.revision == revision)) {
+      return &item;
+    }
+  }
+  return nullptr;
+}
+
+std::vector<std::string> PluginRegistry::Impl::ids(std::string_view kind) const {
+  std::vector<std::string> result;
+  for (const ProvidedItem &item : items) {
+    if (item.kind == kind && std::find(result.begin(), result.end(), item.id) == result.end()) {
+      result.push_back(item.id);
+    }
+  }
+  return result;
+}
+
+std::string PluginRegistry::Impl::searched() const {
+  std::vector<std::string> places;
+  for (const SearchFolder &folder : folders) {
+    places.push_back(folder.skipped.empty() ? folder.path
+                                            : fmt::format("{} ({})", folder.path, folder.skipped));
+  }
+  return places.empty() ? "nowhere" : fmt::format("{}", fmt::join(places, ", "));
+}
+
+const ProvidedItem &PluginRegistry::Impl::require(std::string_view kind,
+                                                  std::string_view id) const {
+  if (const ProvidedItem *item = find(kind, id)) {
+    return *item;
+  }
+  for (const PluginFile &file : files) {
+    for (const NoteEntry &entry : file.note.provides) {
+      if (!file.skipped.empty() && entry.kind == kind && entry.id == id) {
+        throw Error(CALM_NOT_FOUND, fmt::format("{} \"{}\": {} was skipped: {}", kind, id,
+                                                file.path, file.skipped));
+      }
+    }
+  }
+  const std::vector<std::string> known = ids(kind);
+  std::string message = fmt::format("no {} is named \"{}\"", kind, id);
+  message += known.empty() ? fmt::format("; no plugin provides a {}", kind)
+                           : fmt::format("; there is {}", fmt::join(known, ", "));
+  message += fmt::format("; looked in {}", searched());
+  const auto skipped = std::count_if(files.begin(), files.end(),
+                                     [](const PluginFile &file) { return !file.skipped.empty(); });
+  if (skipped > 0) {
+    message += fmt::format("; {} files were skipped (calm plugins -v says why)", skipped);
+  }
+  throw Error(CALM_NOT_FOUND, message + did_you_mean(id, known));
+}
+
+const LoadedPlugin &PluginRegistry::Impl::load(std::string_view path) {
+  if (const auto at = loaded.find(path); at != loaded.end()) {
+    return at->second;
+  }
+  if (const auto at = failed.find(path); at != failed.end()) {
+    throw Error(at->second.status, at->second.message);
+  }
+  const auto file = std::find_if(files.begin(), files.end(),
+                                 [path](const PluginFile &f) { return f.path == path; });
+  if (file == files.end() || !file->skipped.empty()) {
+    throw Error(CALM_NOT_FOUND,
+                fmt::format("{}: {}", path,
+                            file == files.end() ? "not among the plugins found" : file->skipped));
+  }
+  std::vector<std::string> complaints;
+  const auto tell = [&] {
+    for (const std::string &complaint : complaints) {
+      warn(fmt::format("plugin \"{}\" of {}: {}", file->note.id, file->path, complaint));
+    }
+  };
+  try {
+    LoadedPlugin plugin = load_plugin(file->path, file->note, &complaints);
+    tell();
+    log_debug("{} was loaded", file->path);
+    return loaded.emplace(file->path, std::move(plugin)).first->second;
+  } catch (const Error &e) {
+    tell();
+    file->load_error = e.what();
+    const std::string message = fmt::format("{}: {}", file->path, e.what());
+    failed.emplace(file->path, Failure{e.status(), message});
+    throw Error(e.status(), message);
+  }
+}
+
+const void *PluginRegistry::Impl::vtable(const ProvidedItem &item) {
+  for (const calm_provided &provided : load(item.path).provides) {
+    if (kind_name(provided.kind) == item.kind && view(provided.id) == item.id &&
+        provided.revision == item.revision) {
+      return provided.vtable;
+    }
+  }
+  throw Error(CALM_INTERNAL,
+              fmt::format("{}: {} \"{}\" is not in the descriptor", item.path, item.kind, item.id));
+}
+
+template <class Table>
+const Table &PluginRegistry::Impl::table(const ProvidedItem &item, Tables<Table> *cache) {
+  const std::string key = fmt::format("{}/{}", item.id, item.revision);
+  if (const auto at = cache->find(key); at != cache->end()) {
+    return at->second;
+  }
+  const void *given = vtable(item);
+  MissingSlots missing;
+  Table complete{};
+  try {
+    complete = complete_table<Table>(given, &missing);
+  } catch (const Error &e) {
+    throw Error(e.status(),
+                fmt::format("{}: {} \"{}\": {}", item.path, item.kind, item.id, e.what()));
+  }
+  if (!missing.absent.empty()) {
+    warn(fmt::format("{} \"{}\" of {} does not provide {}", item.kind, item.id, item.path,
+                     fmt::join(missing.absent, ", ")));
+  }
+  if (!missing.newer.empty()) {
+    log_debug("{} \"{}\" of {} is older than {}", item.kind, item.id, item.path,
+              fmt::join(missing.newer, ", "));
+  }
+  return cache->emplace(key, complete).first->second;
+}
+
+template <class Table>
+const Table &PluginRegistry::Impl::get(std::string_view kind, std::string_view id,
+                                       Tables<Table> *cache) {
+  try {
+    return table(require(kind, id), cache);
+  } catch (const Error &e) {
+    throw Error(kind == "backend" ? CALM_UNAVAILABLE : e.status(), e.what());
+  }
+}
+
+PluginRegistry::PluginRegistry(const SearchOptions &options) : impl_(std::make_unique<Impl>()) {
+  impl_->scan(options);
+}
+
+PluginRegistry::~PluginRegistry() = default;
+
+const std::vector<SearchFolder> &PluginRegistry::folders() const noexcept { return impl_->folders; }
+
+const std::vector<PluginFile> &PluginRegistry::files() const noexcept { return impl_->files; }
+
+const std::vector<std::string> &PluginRegistry::warnings() const noexcept {
+  return impl_->warnings;
+}
+
+std::vector<ProvidedItem> PluginRegistry::provided(std::string_view kind) const {
+  std::vector<ProvidedItem> result;
+  for (const ProvidedItem &item : impl_->items) {
+    if (kind.empty() || item.kind == kind) {
+      result.push_back(item);
+    }
+  }
+  return result;
+}
+
+std::vector<std::string> PluginRegistry::ids(std::string_view kind) const {
+  return impl_->ids(kind);
+}
+
+bool PluginRegistry::has(std::string_view kind, std::string_view id) const {
+  return impl_->find(kind, id) != nullptr;
+}
+
+const calm_backend &PluginRegistry::backend(std::string_view id) {
+  return impl_->get("backend", id, &impl_->backends);
+}
+
+const calm_format &PluginRegistry::format(std::string_view id) {
+  return impl_->get("format", id, &impl_->formats);
+}
+
+const calm_tokenizer &PluginRegistry::tokenizer(std::string_view id) {
+  return impl_->get("tokenizer", id, &impl_->tokenizers);
+}
+
+const calm_model &PluginRegistry::model(std::string_view id) {
+  return impl_->get("model", id, &impl_->models);
+}
+
+const calm_trainer &PluginRegistry::trainer(std::string_view id) {
+  return impl_->get("trainer", id, &impl_->trainers);
+}
+
+const calm_domain &PluginRegistry::domain(std::string_view id) {
+  return impl_->get("domain", id, &impl_->domains);
+}
+
+const calm_operator *PluginRegistry::find_operator(std::string_view id, std::uint32_t revision) {
+  const ProvidedItem *item = impl_->find("operator", id, revision);
+  if (item == nullptr) {
+    return nullptr;
+  }
+  const calm_operator &table = impl_->table(*item, &impl_->operators);
+  if (table.lower == nullptr) {
+    throw Error(
+        CALM_UNSUPPORTED,
+        fmt::format("{}: operator \"{}\": expected a lowering, found none", item->path, id));
+  }
+  return &table;
+}
+
+std::vector<OperatorEntry> PluginRegistry::operators() {
+  std::vector<OperatorEntry> result;
+  for (const ProvidedItem &item : provided("operator")) {
+    if (!item.shadowed_by.empty()) {
+      continue;
+    }
+    try {
+      result.push_back({item.id, item.revision, find_operator(item.id, item.revision)});
+    } catch (const Error &e) {
+      impl_->warn(fmt::format("operator \"{}\" cannot be used: {}", item.id, e.what()));
+    }
+  }
+  return result;
+}
+
+PluginDetails PluginRegistry::details(std::string_view path) {
+  const calm_plugin &plugin = impl_->load(path).descriptor;
+  PluginDetails details;
+  details.version = copy(plugin.version);
+  details.vendor = copy(plugin.vendor);
+  details.license = copy(plugin.license);
+  details.description = copy(plugin.description);
+  details.compiler = copy(plugin.build.compiler);
+  details.debug = plugin.build.debug != 0;
+  return details;
+}
+
+}  // namespace calm
