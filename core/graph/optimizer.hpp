@@ -1,0 +1,31 @@
+#pragma once
+
+#include <vector>
+
+#include "core/graph/graph.hpp"
+
+namespace calm::graph {
+
+/// Constants of AdamW and of the clip; what changes from step to step are step values.
+struct OptimizerOptions {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double eps = 1e-8;
+  double weight_decay = 0.01;
+  double clip_grad_norm = 1.0;
+};
+
+/// Appends `grads += value` for each parameter (program rule 8: step value `first` selects). A
+/// parameter the loss does not reach gets zeros.
+void accumulate_gradients(Graph &graph, const std::vector<Value> &gradients);
+
+/// Appends clip, guard and AdamW over the flat groups (spec I.6, I.8; program rules 7 and 9). Reads
+/// step values lr, bias1, bias2. Returns the gradient norm and the guard's counter of refused
+/// updates.
+struct UpdateValues {
+  Value norm;  ///< real scalar, before clipping
+  Value bad;   ///< i32 scalar, consecutive refused updates
+};
+UpdateValues append_update(Graph &graph, const OptimizerOptions &options);
+
+}  // namespace calm::graph
