@@ -1,0 +1,107 @@
+#include "core/data/batch.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include <calm/random.h>
+#include <calm/cpp/error.hpp>
+
+#include "core/data/document.hpp"
+#include "core/run/buckets.hpp"
+#include "core/text/tokenizer.hpp"
+
+namespace calm::data {
+
+Dataset read_dataset(run::Runtime &runtime, const std::string &path) {
+  const Document document = read_document(runtime, path);
+  if (document.tensor("lengths") == nullptr) {
+    throw Error(CALM_CORRUPT_DATA, path + ": expected a dataset (ctds), found " + document.format);
+  }
+  Dataset dataset;
+  dataset.tokens = document.need("tokens").as<std::uint16_t>();
+  dataset.cmd_pos = document.need("cmd_pos").as<std::uint16_t>();
+  dataset.offsets.push_back(0);
+  for (const std::uint16_t length : document.need("lengths").as<std::uint16_t>()) {
+    dataset.offsets.push_back(dataset.offsets.back() + length);
+  }
+  return dataset;
+}
+
+std::vector<std::uint32_t> usable_sequences(const Dataset &dataset, std::int64_t l_max) {
+  constexpr std::size_t kShortest = 4;
+  std::vector<std::uint32_t> usable;
+  for (std::size_t i = 0; i < dataset.size(); ++i) {
+    const std::size_t length = dataset.sequence(i).size();
+    if (length >= kShortest && length <= static_cast<std::size_t>(l_max)) {
+      usable.push_back(static_cast<std::uint32_t>(i));
+    }
+  }
+  return usable;
+}
+
+namespace {
+
+// Empty sequences up to `sequences`, dead rows up to the bucket.
+void complete(Batch &batch, std::int64_t sequences) {
+  batch.rows = static_cast<std::int64_t>(batch.tokens.size());
+  batch.offsets.resize(static_cast<std::size_t>(sequences) + 1,
+                       static_cast<std::int32_t>(batch.rows));
+  const auto bucket = static_cast<std::size_t>(run::bucket_tokens(batch.rows));
+  batch.tokens.resize(bucket, text::kPad);
+  batch.targets.resize(bucket, -1);
+}
+
+}  // namespace
+
+Batch pack(const Dataset &dataset, std::span<const std::uint32_t> which, std::int64_t sequences,
+           std::int64_t l_max, bool use_cmd) {
+  Batch batch;
+  batch.offsets.push_back(0);
+  for (const std::uint32_t index : which) {
+    std::span<const std::uint16_t> ids = dataset.sequence(index);
+    std::size_t cmd = use_cmd ? dataset.cmd_pos[index] : 0;
+    if (ids.size() > static_cast<std::size_t>(l_max) + 1) {
+      const std::size_t cut = ids.size() - (static_cast<std::size_t>(l_max) + 1);
+      ids = ids.subspan(cut);
+      cmd = cmd > cut ? cmd - cut : 0;
+    }
+    for (std::size_t j = 0; j + 1 < ids.size(); ++j) {
+      const bool counts = j >= cmd && ids[j + 1] != text::kPad;
+      batch.tokens.push_back(ids[j]);
+      batch.targets.push_back(counts ? ids[j + 1] : -1);
+      batch.counted += counts ? 1 : 0;
+    }
+    batch.offsets.push_back(static_cast<std::int32_t>(batch.tokens.size()));
+  }
+  complete(batch, sequences);
+  return batch;
+}
+
+Batch pack_inputs(const Dataset &dataset, std::span<const std::uint32_t> which,
+                  std::int64_t sequences, std::int64_t l_max) {
+  Batch batch;
+  batch.offsets.push_back(0);
+  for (const std::uint32_t index : which) {
+    std::span<const std::uint16_t> ids = dataset.sequence(index);
+    ids = ids.last(std::min(ids.size(), static_cast<std::size_t>(l_max)));
+    batch.tokens.insert(batch.tokens.end(), ids.begin(), ids.end());
+    batch.offsets.push_back(static_cast<std::int32_t>(batch.tokens.size()));
+  }
+  complete(batch, sequences);
+  return batch;
+}
+
+std::vector<std::uint32_t> shuffled(std::size_t count, std::uint64_t seed, std::uint32_t epoch) {
+  std::vector<std::uint32_t> order(count);
+  std::iota(order.begin(), order.end(), 0U);
+  // Fisher–Yates; 64 random bits over the range leave a bias below 2^-32.
+  for (std::size_t i = count; i > 1; --i) {
+    const calm_philox4 block =
+        calm_philox(seed, static_cast<std::uint32_t>(i), epoch, 0, CALM_STREAM_SHUFFLE);
+    const std::uint64_t bits = (std::uint64_t{block.word[0]} << 32) | block.word[1];
+    std::swap(order[i - 1], order[bits % i]);
+  }
+  return order;
+}
+
+}  // namespace calm::data

@@ -1,0 +1,92 @@
+#include "core/run/runtime.hpp"
+
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include <calm/cpp/error.hpp>
+
+#include "core/base/log.hpp"
+#include "core/ops/table.hpp"
+
+namespace calm::run {
+
+namespace {
+
+// Devices of a backend, or 0 and the reason it has none.
+std::uint32_t device_count(const calm_backend &backend, std::string *reason) {
+  std::uint32_t count = 0;
+  calm_error error{};
+  if (backend.devices(&count, &error) != CALM_OK) {
+    *reason = error.message;
+    return 0;
+  }
+  if (count == 0) {
+    *reason = error.message[0] != '\0' ? error.message : "no device";
+  }
+  return count;
+}
+
+}  // namespace
+
+Runtime::Runtime(const RuntimeOptions &options)
+    : pool_(options.threads), host_(pool_, options.stop), plugins_(options.search) {}
+
+graph::OperatorLookup Runtime::operators() {
+  return [this](std::string_view id, std::uint32_t revision) {
+    const calm_operator *builtin = ops::find_operator(id, revision);
+    return builtin != nullptr ? builtin : plugins_.find_operator(id, revision);
+  };
+}
+
+std::unique_ptr<Session> Runtime::open(std::string_view spec, calm_workload workload) {
+  std::string id(spec);
+  std::uint32_t device = 0;
+  if (const std::size_t colon = spec.find(':'); colon != std::string_view::npos) {
+    id = spec.substr(0, colon);
+    const std::string_view number = spec.substr(colon + 1);
+    const auto [end, code] = std::from_chars(number.data(), number.data() + number.size(), device);
+    if (code != std::errc() || end != number.data() + number.size()) {
+      throw Error(CALM_INVALID_ARGUMENT, fmt::format("--backend {}: expected a device number after "
+                                                     "the colon, found \"{}\"",
+                                                     spec, number));
+    }
+  }
+  if (id == "auto") {
+    std::uint32_t best = 0;
+    std::string tried;
+    for (const std::string &candidate : plugins_.ids("backend")) {
+      std::string reason;
+      try {
+        const calm_backend &backend = plugins_.backend(candidate);
+        if (device_count(backend, &reason) > 0) {
+          const std::uint32_t score = backend.score(workload) + 1;
+          if (score > best) {
+            best = score;
+            id = candidate;
+          }
+          continue;
+        }
+      } catch (const Error &e) {
+        reason = e.what();
+      }
+      tried += "; " + candidate + ": " + reason;
+    }
+    if (best == 0) {
+      throw Error(CALM_UNAVAILABLE, "no backend can be used" + tried);
+    }
+  }
+  const calm_backend &backend = plugins_.backend(id);
+  std::string reason;
+  const std::uint32_t count = device_count(backend, &reason);
+  if (count == 0) {
+    throw Error(CALM_UNAVAILABLE, fmt::format("backend {} cannot be used here: {}", id, reason));
+  }
+  if (device >= count) {
+    throw Error(CALM_UNAVAILABLE,
+                fmt::format("backend {} has devices 0 to {}, found {}", id, count - 1, device));
+  }
+  return std::make_unique<Session>(backend, id, device, *host_.table());
+}
+
+}  // namespace calm::run

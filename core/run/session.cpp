@@ -1,0 +1,203 @@
+#include "core/run/session.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include <calm/cpp/error.hpp>
+
+namespace calm::run {
+
+using graph::Slot;
+
+Buffer::Buffer(Session &session, std::uint64_t bytes) : session_(&session), bytes_(bytes) {
+  call(session.backend().alloc, session.handle(), bytes, &handle_);
+}
+
+Buffer::~Buffer() {
+  if (handle_ != nullptr) {
+    session_->backend().free(session_->handle(), handle_);
+  }
+}
+
+Buffer::Buffer(Buffer &&other) noexcept
+    : session_(other.session_),
+      handle_(std::exchange(other.handle_, nullptr)),
+      bytes_(std::exchange(other.bytes_, 0)) {}
+
+Buffer &Buffer::operator=(Buffer &&other) noexcept {
+  std::swap(session_, other.session_);
+  std::swap(handle_, other.handle_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+void Buffer::write(std::uint64_t offset, const void *src, std::uint64_t bytes) {
+  call(session_->backend().write, session_->handle(), handle_, offset, src, bytes);
+}
+
+void Buffer::read(std::uint64_t offset, void *dst, std::uint64_t bytes) const {
+  call(session_->backend().read, session_->handle(), handle_, offset, dst, bytes);
+}
+
+void Buffer::copy_from(std::uint64_t offset, const Buffer &src, std::uint64_t src_offset,
+                       std::uint64_t bytes) {
+  call(session_->backend().copy, session_->handle(), handle_, offset, src.handle_, src_offset,
+       bytes);
+}
+
+StepBlock::StepBlock(const graph::Program &program)
+    : values_(&program.step_values()), bytes_(program.step_bytes()) {}
+
+void StepBlock::set(std::string_view name, double value) {
+  for (const graph::StepValue &v : *values_) {
+    if (v.name != name) {
+      continue;
+    }
+    const auto put = [&](auto typed) {
+      std::memcpy(bytes_.data() + v.offset, &typed, sizeof typed);
+    };
+    switch (v.dtype) {
+      case CALM_F32:
+        put(static_cast<float>(value));
+        break;
+      case CALM_F64:
+        put(value);
+        break;
+      default:
+        throw Error(CALM_INTERNAL, "step value " + v.name + " is not real");
+    }
+  }
+}
+
+void StepBlock::set_integer(std::string_view name, std::int64_t value) {
+  for (const graph::StepValue &v : *values_) {
+    if (v.name != name) {
+      continue;
+    }
+    const auto put = [&](auto typed) {
+      std::memcpy(bytes_.data() + v.offset, &typed, sizeof typed);
+    };
+    switch (v.dtype) {
+      case CALM_I32:
+        put(static_cast<std::int32_t>(value));
+        break;
+      case CALM_I64:
+        put(value);
+        break;
+      default:
+        throw Error(CALM_INTERNAL, "step value " + v.name + " is not an integer");
+    }
+  }
+}
+
+BoundProgram::BoundProgram(Session &session, std::unique_ptr<graph::Program> program,
+                           calm_executable *executable, const SlotBuffers &buffers)
+    : session_(&session),
+      program_(std::move(program)),
+      executable_(executable),
+      buffers_(buffers),
+      step_(*program_) {
+  session.bound_.push_back(this);
+}
+
+BoundProgram::~BoundProgram() {
+  unbind();
+  session_->backend().release(session_->handle(), executable_);
+  std::erase(session_->bound_, this);
+}
+
+void BoundProgram::bind() {
+  std::array<calm_buffer *, graph::kSlots> handles{};
+  for (std::uint32_t i = 0; i < graph::kSlots; ++i) {
+    const auto slot = static_cast<Slot>(i);
+    const std::uint64_t needed = program_->slot_bytes(slot);
+    if (needed == 0) {
+      continue;
+    }
+    if (buffers_[i] == nullptr || buffers_[i]->bytes() < needed) {
+      throw Error(CALM_INTERNAL, "program " + copy(program_->table().name) + ": slot " +
+                                     std::string(slot_name(slot)) + " needs " +
+                                     std::to_string(needed) + " bytes");
+    }
+    handles[i] = buffers_[i]->handle();
+  }
+  call(session_->backend().bind, session_->handle(), executable_, handles.data(), graph::kSlots,
+       &binding_);
+}
+
+void BoundProgram::unbind() {
+  if (binding_ != nullptr) {
+    session_->backend().unbind(session_->handle(), std::exchange(binding_, nullptr));
+  }
+}
+
+void BoundProgram::run() {
+  std::uint64_t fence = 0;
+  const auto block = step_.bytes();
+  call(session_->backend().run, session_->handle(), binding_, block.data(), block.size(), &fence);
+  call(session_->backend().wait, session_->handle(), fence);
+}
+
+std::string BoundProgram::info() const {
+  calm_executable_info info{};
+  info.size = sizeof info;
+  call(session_->backend().info, session_->handle(), executable_, &info);
+  return copy(info.dump);
+}
+
+Session::Session(const calm_backend &backend, std::string name, std::uint32_t device,
+                 const calm_host &host)
+    : backend_(&backend), name_(std::move(name)) {
+  call(backend.open, device, calm_table{}, &host, &handle_);
+}
+
+Session::~Session() {
+  workspace_ = Buffer();
+  backend_->close(handle_);
+}
+
+void Session::grow_workspace(std::uint64_t bytes) {
+  if (bytes <= workspace_.bytes()) {
+    return;
+  }
+  for (BoundProgram *program : bound_) {
+    program->unbind();
+  }
+  workspace_ = Buffer();  // frees before it allocates: the peak is the new size
+  workspace_ = Buffer(*this, bytes);
+  for (BoundProgram *program : bound_) {
+    program->bind();
+  }
+}
+
+std::unique_ptr<BoundProgram> Session::compile(graph::Graph graph, const SlotBuffers &buffers) {
+  graph.eliminate_dead_code();
+  std::unique_ptr<graph::Program> program;
+  for (;;) {
+    program = std::make_unique<graph::Program>(graph);
+    std::vector<calm_verdict> verdicts(graph.nodes().size());
+    call(backend_->supports, handle_, &program->table(), verdicts.data());
+    std::vector<bool> refused;
+    std::vector<std::string> reasons;
+    for (const calm_verdict &v : verdicts) {
+      refused.push_back(v.supported == 0);
+      reasons.push_back("backend " + name_ + ": " +
+                        std::string(v.reason, strnlen(v.reason, sizeof v.reason)));
+    }
+    if (std::find(refused.begin(), refused.end(), true) == refused.end()) {
+      break;
+    }
+    graph.lower(refused, reasons);
+  }
+  grow_workspace(program->slot_bytes(Slot::kWorkspace));
+  SlotBuffers bound = buffers;
+  bound[static_cast<std::uint32_t>(Slot::kWorkspace)] = &workspace_;
+  calm_executable *executable = nullptr;
+  call(backend_->compile, handle_, &program->table(), calm_table{}, &executable);
+  auto result = std::make_unique<BoundProgram>(*this, std::move(program), executable, bound);
+  result->bind();
+  return result;
+}
+
+}  // namespace calm::run

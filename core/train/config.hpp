@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <calm/cpp/value.hpp>
+
+#include "core/run/runtime.hpp"
+#include "core/train/train.hpp"
+
+namespace calm::train {
+
+/// One setting of a configuration, and where it was said, for messages.
+struct Setting {
+  std::string section;  ///< "model", "training", "sampler", or empty for a key at the top
+  OwnedValue value;
+  std::string origin;  ///< "FILE:LINE", "--lr"
+};
+
+/// What the user asked for. Paths are never read from a configuration file: a file that came from
+/// somewhere else must not choose what is read or overwritten here.
+struct ConfigRequest {
+  std::string preset;              ///< of the backbone, or empty
+  std::string config_file;         ///< TOML, or empty
+  std::vector<Setting> overrides;  ///< flags; later ones win over earlier ones and over the file
+  std::string dataset, val_dataset, save_dir = "./runs/calm", init_cwgt;
+};
+
+/// "SECTION.KEY=VALUE" of --set; VALUE as in TOML, any other text is a string.
+/// CALM_INVALID_ARGUMENT when there is no key.
+Setting parse_setting(std::string_view text, std::string_view origin);
+
+/// Seconds of "90", "90s", "10m", "1h30m". CALM_INVALID_ARGUMENT otherwise.
+double parse_seconds(std::string_view text);
+
+/// Preset, file and overrides on top of each other, defaults for the rest; template, stop
+/// conditions and sampler by spec N.1 (as fixed there). Keys at the top: backbone, objective,
+/// domain, template, stop_conditions, seed, max_steps, max_time, val_every, export; a section
+/// [sampler] replaces the domain's defaults key by key. CALM_INVALID_ARGUMENT with the origin and
+/// the nearest name for unknown keys, presets and domains; CALM_IO, CALM_CORRUPT_DATA for files.
+TrainConfig resolve_config(run::Runtime &runtime, const ConfigRequest &request);
+
+/// The resolved configuration as TOML. Given back as a configuration file, with the same paths, it
+/// resolves to the same configuration.
+std::string config_toml(const TrainConfig &config);
+
+}  // namespace calm::train

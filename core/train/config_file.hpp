@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/train/config.hpp"
+
+// How a configuration is written down: TOML. Internal to core/train.
+namespace calm::train {
+
+/// Every setting of a configuration file, in its order. CALM_INVALID_ARGUMENT as
+/// "FILE:LINE: REASON", CALM_IO.
+std::vector<Setting> read_settings(const std::string &path);
+
+/// Whether the whole text is a decimal number, and which.
+bool read_number(std::string_view text, double *out);
+
+}  // namespace calm::train

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "core/data/batch.hpp"
+#include "core/run/language_model.hpp"
+#include "core/run/stage.hpp"
+#include "core/run/weights.hpp"
+
+namespace calm::train {
+
+/// The programs of a training or evaluation run over shared buffers, compiled once per bucket
+/// (program rules 1 and 8).
+class Stages {
+ public:
+  /// Everything given must outlive the stages.
+  Stages(run::Session &session, const run::LanguageModel &model, run::Objective objective,
+         graph::OptimizerOptions optimizer);
+
+  run::Buffer &weights() { return weights_; }
+  run::Buffer &grads() { return grads_; }
+
+  void upload(const run::Weights &weights);
+  void download(run::Weights &weights) const;
+
+  /// Sum of the losses of a batch's counted targets, nats.
+  double eval(const data::Batch &batch);
+  /// One micro-batch; with `update` the optimizer step as well. Step values but metrics_row are set
+  /// from the arguments.
+  struct MicroBatch {
+    bool first = true;        ///< of its accumulation
+    bool update = true;       ///< the last of it, or of the epoch: the flush of spec I.5
+    double grad_scale = 1.0;  ///< 1 / accumulation
+    double lr = 0;
+    std::uint64_t t = 1;  ///< updates counted from 1, this one included (bias corrections)
+  };
+  void train(const data::Batch &batch, const MicroBatch &micro);
+
+  /// Metrics of micro-batches since the last call, oldest first; at most kRingRows may pass
+  /// between.
+  struct Metrics {
+    double loss_sum = 0;
+    double grad_norm = 0;
+    std::int64_t refused = 0;  ///< updates refused in a row because of non-finite gradients
+  };
+  std::vector<Metrics> read_metrics();
+  std::int64_t unread_metrics() const { return written_ - read_; }
+
+  /// Logits and loss of one batch; gradients are left in grads() when asked for.
+  struct Forward {
+    std::vector<float> logits;  ///< [T, vocab], dead rows included
+    double loss_sum = 0;
+  };
+  Forward forward(const data::Batch &batch, bool gradients);
+
+  /// Step of one micro-batch program in bytes: for `--dry-run`.
+  std::uint64_t device_bytes() const;
+
+ private:
+  using Key =
+      std::pair<int, std::pair<std::int64_t, std::int64_t>>;  // program, (tokens, sequences)
+  run::Stage &stage(int program, const data::Batch &batch);
+  static void feed(run::Stage &stage, const data::Batch &batch, bool targets);
+  void set_update(run::Stage &stage, double lr, std::uint64_t t) const;
+
+  run::Session *session_;
+  const run::LanguageModel *model_;
+  run::Objective objective_;
+  graph::OptimizerOptions optimizer_;
+  run::Buffer weights_, grads_, m_, v_, metrics_;
+  run::SlotBuffers shared_{};
+  std::map<Key, std::unique_ptr<run::Stage>> stages_;
+  std::int64_t written_ = 0, read_ = 0;
+};
+
+}  // namespace calm::train
