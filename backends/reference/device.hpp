@@ -1,0 +1,23 @@
+#pragma once
+
+#include <calm/backend.h>
+
+#include <cstdint>
+
+#include "kernel.hpp"
+
+namespace calm::reference {
+
+/// One device, the host's processor.
+inline constexpr std::uint32_t kDevices = 1;
+/// Of every buffer: a cache line pair, and what parameter views ask for.
+inline constexpr std::uint64_t kBufferAlign = 256;
+
+calm_device describe_device();
+/// The lowest of the real backends: whatever else is there is faster.
+std::uint32_t score_of(calm_workload workload);
+/// The widest instruction set of this processor that kernels are compiled for.
+Level best_level();
+const char *level_name(Level level);
+
+}  // namespace calm::reference

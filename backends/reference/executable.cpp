@@ -1,0 +1,211 @@
+#include "executable.hpp"
+
+#include <calm/random.h>
+
+#include <calm/cpp/error.hpp>
+#include <calm/cpp/value.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "device.hpp"
+#include "kernel_table.hpp"
+#include "validate.hpp"
+
+namespace calm::reference {
+namespace {
+
+/// The types of `n` operands of a node from `first` on.
+std::vector<calm_type> types_of(const calm_program &program, std::uint32_t first, std::uint32_t n) {
+  std::vector<calm_type> types(n);
+  for (std::uint32_t i = 0; i < n; ++i) {
+    const auto id = record<std::uint32_t>(program.operands, first + i);
+    if (id != CALM_NONE) {
+      types[i] = record<calm_tensor>(program.tensors, id).type;
+    }
+  }
+  return types;
+}
+
+/// A node of a validated program, kernel not yet chosen.
+Node copy_node(const calm_program &program, std::uint32_t index) {
+  const auto &source = record<calm_node>(program.nodes, index);
+  Node node;
+  node.index = index;
+  node.op = copy(source.op);
+  node.revision = source.revision;
+  node.origin = copy(source.origin);
+  node.stream = calm_stream_id(source.origin);
+  node.ins = types_of(program, source.first_in, source.n_in);
+  node.outs = types_of(program, source.first_out, source.n_out);
+  for (std::uint32_t i = 0; i < source.n_attr; ++i) {
+    calm_value attr = record<calm_value>(program.attrs, source.first_attr + i);
+    attr.name = {};
+    attr.str = {};
+    node.attrs.push_back(attr);
+  }
+  return node;
+}
+
+Place place_of(const calm_program &program, std::uint32_t operand) {
+  const auto id = record<std::uint32_t>(program.operands, operand);
+  if (id == CALM_NONE) {
+    return {};
+  }
+  const auto &tensor = record<calm_tensor>(program.tensors, id);
+  if (tensor.role == CALM_ROLE_CONST) {
+    return {Place::In::kConstants, 0, tensor.offset};
+  }
+  if (tensor.role == CALM_ROLE_STEP) {
+    return {Place::In::kStep, 0, tensor.offset};
+  }
+  return {Place::In::kSlot, tensor.slot, tensor.offset};
+}
+
+std::string list_of(const std::vector<calm_type> &types) {
+  std::string text;
+  for (const calm_type &type : types) {
+    text += text.empty() ? "" : " ";
+    text += type.dtype == 0 ? std::string("-") : describe(type);
+  }
+  return text;
+}
+
+std::string dump_of(const calm_executable &executable, calm_str name, Level level) {
+  std::string text = "program " + copy(name) + ": " + std::to_string(executable.nodes.size()) +
+                     " nodes, scratch " + std::to_string(executable.scratch_bytes) + " bytes, " +
+                     level_name(level) + "\n";
+  for (const Node &node : executable.nodes) {
+    text += std::to_string(node.index) + " " + node.op + "/" + std::to_string(node.revision) +
+            "  " + list_of(node.ins) + " -> " + list_of(node.outs);
+    if (node.scratch != 0) {
+      text += "  scratch " + std::to_string(node.scratch);
+    }
+    text += "  " + node.origin + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+calm_executable *compile(calm_session &session, const calm_program *program, calm_table options) {
+  refuse_options(options);
+  validate(program);
+  auto executable = std::make_unique<calm_executable>();
+  for (std::uint32_t i = 0; i < program->slots.count; ++i) {
+    const auto &slot = record<calm_slot>(program->slots, i);
+    executable->slot_bytes.push_back(slot.bytes);
+    executable->slot_names.push_back(copy(slot.name));
+  }
+  for (std::uint32_t i = 0; i < program->nodes.count; ++i) {
+    Node node = copy_node(*program, i);
+    try {
+      resolve(node);
+    } catch (const Error &e) {
+      throw NodeError(e.status(), "node " + std::to_string(i) + " (" + node.op + "): " + e.what(),
+                      i);
+    }
+    node.first = executable->places.size();
+    const auto &source = record<calm_node>(program->nodes, i);
+    for (std::uint32_t k = 0; k < source.n_in; ++k) {
+      executable->places.push_back(place_of(*program, source.first_in + k));
+    }
+    for (std::uint32_t k = 0; k < source.n_out; ++k) {
+      executable->places.push_back(place_of(*program, source.first_out + k));
+    }
+    executable->scratch_bytes = std::max<std::uint64_t>(executable->scratch_bytes, node.scratch);
+    executable->nodes.push_back(std::move(node));
+  }
+  executable->constants = HostMemory(session.host, program->constant_bytes, kBufferAlign);
+  if (program->constant_bytes != 0) {
+    std::memcpy(executable->constants.data(), program->constants,
+                static_cast<std::size_t>(program->constant_bytes));
+  }
+  executable->step_bytes = program->step_bytes;
+  executable->dump = dump_of(*executable, program->name, session.level);
+  if (session.scratch.bytes() < executable->scratch_bytes) {
+    session.scratch = HostMemory(session.host, executable->scratch_bytes, kBufferAlign);
+  }
+  return executable.release();
+}
+
+void judge(const calm_program *program, calm_verdict *out_verdicts) {
+  validate(program);
+  for (std::uint32_t i = 0; i < program->nodes.count; ++i) {
+    Node node = copy_node(*program, i);
+    calm_verdict &verdict = out_verdicts[i];
+    verdict = {};
+    verdict.supported = 1;
+    try {
+      resolve(node);
+    } catch (const Error &e) {
+      if (e.status() != CALM_UNSUPPORTED) {
+        throw NodeError(e.status(), "node " + std::to_string(i) + " (" + node.op + "): " + e.what(),
+                        i);
+      }
+      verdict.supported = 0;
+      std::string_view(e.what()).copy(verdict.reason, sizeof verdict.reason - 1);
+    }
+  }
+}
+
+calm_binding *bind(calm_session &session, const calm_executable &executable,
+                   calm_buffer *const *buffers, std::uint32_t count) {
+  if (count != executable.slot_bytes.size()) {
+    throw Error(CALM_INVALID_ARGUMENT, "expected " + std::to_string(executable.slot_bytes.size()) +
+                                           " buffers, found " + std::to_string(count));
+  }
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint64_t needed = executable.slot_bytes[i];
+    const bool right = buffers[i] == nullptr ? needed == 0
+                                             : buffers[i]->session == &session &&
+                                                   buffers[i]->memory.bytes() >= needed;
+    if (!right) {
+      throw Error(CALM_INVALID_ARGUMENT, "slot " + executable.slot_names[i] +
+                                             ": expected a buffer of this session of " +
+                                             std::to_string(needed) + " bytes or more");
+    }
+  }
+  auto binding = std::make_unique<calm_binding>();
+  binding->executable = &executable;
+  binding->step = HostMemory(session.host, executable.step_bytes, kBufferAlign);
+  for (const Place &place : executable.places) {
+    std::byte *base = nullptr;
+    switch (place.in) {
+      case Place::In::kNothing:
+        break;
+      case Place::In::kSlot:
+        base = buffers[place.slot] == nullptr ? nullptr : buffers[place.slot]->memory.data();
+        break;
+      case Place::In::kConstants:
+        base = executable.constants.data();
+        break;
+      case Place::In::kStep:
+        base = binding->step.data();
+        break;
+    }
+    binding->operands.push_back(base == nullptr ? nullptr : base + place.offset);
+  }
+  return binding.release();
+}
+
+std::uint64_t run(calm_session &session, calm_binding &binding, const void *step_values,
+                  std::uint64_t bytes) {
+  if (bytes != binding.step.bytes()) {
+    throw Error(CALM_INVALID_ARGUMENT, "expected " + std::to_string(binding.step.bytes()) +
+                                           " bytes of step values, found " + std::to_string(bytes));
+  }
+  if (bytes != 0) {
+    std::memcpy(binding.step.data(), step_values, static_cast<std::size_t>(bytes));
+  }
+  for (const Node &node : binding.executable->nodes) {
+    node.run(Call(node, binding.operands.data() + node.first, session.scratch.data(), session.host,
+                  session.level));
+  }
+  return ++session.fence;
+}
+
+}  // namespace calm::reference
