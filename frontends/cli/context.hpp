@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/base/signals.hpp"
+#include "core/run/runtime.hpp"
+#include "frontends/cli/output.hpp"
+
+namespace calm::cli {
+
+/// Options every verb takes, before or after its name. Flags win over CALM_* variables, these over
+/// the settings file, that over what stands here.
+struct GlobalOptions {
+  bool json = false;
+  bool quiet = false;
+  int verbose = 0;
+  Color color = Color::kAuto;
+  std::vector<std::string> plugin_path;
+  std::string backend = "auto";
+  std::uint32_t threads = 0;  ///< 0: one a usable processor
+  std::optional<std::uint64_t> seed;
+};
+
+/// What a verb works with.
+class Context {
+ public:
+  GlobalOptions options;
+  Output out;
+
+  /// Made on first use. From then on a signal asks to stop instead of ending the process, so
+  /// whatever waits for a person's input comes before.
+  run::Runtime &runtime();
+  /// The device of --backend; says on stderr which one it is.
+  std::unique_ptr<run::Session> open(calm_workload workload);
+  std::uint64_t seed() const { return options.seed.value_or(0); }
+  /// A line of progress on stderr, without the name of the program; nothing with -q.
+  void note(std::string_view text) const;
+
+ private:
+  std::optional<SignalScope> signals_;
+  std::unique_ptr<run::Runtime> runtime_;
+};
+
+}  // namespace calm::cli
