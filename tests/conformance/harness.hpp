@@ -1,0 +1,129 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/base/host.hpp"
+#include "core/base/thread_pool.hpp"
+#include "core/graph/graph.hpp"
+#include "core/graph/params.hpp"
+#include "core/run/session.hpp"
+#include "tests/conformance/case.hpp"
+
+// Runs cases on every backend found beside the tests (and on CALM_PLUGIN_PATH), in every real dtype
+// it has. A backend joins by being a plugin there.
+namespace calm::conformance {
+
+struct Target {
+  std::string backend;
+  calm_dtype real;
+};
+void PrintTo(const Target &target, std::ostream *out);
+/// Backends with a usable device times their dtypes.
+std::vector<Target> targets();
+/// Those with f64, where gradients are compared with finite differences.
+std::vector<Target> f64_targets();
+std::string target_name(const testing::TestParamInfo<Target> &info);
+
+/// A session on the first device of a backend.
+class Device {
+ public:
+  explicit Device(const Target &target, std::uint32_t threads = 2);
+  calm_dtype real() const { return target_.real; }
+  run::Session &session() { return *session_; }
+
+ private:
+  Target target_;
+  ThreadPool pool_;
+  Host host_;
+  std::unique_ptr<run::Session> session_;
+};
+
+/// Built-in operators, as graphs look them up.
+graph::OperatorLookup operator_lookup();
+calm_type type_of(const Array &array, calm_dtype real);
+
+/// A graph's buffers and its compiled program. Outputs are filled with 0xff before each run, and
+/// what lies between them is checked after it; inputs must come back unchanged.
+class Prepared {
+ public:
+  Prepared(Device &device, const graph::Graph &graph);
+  void set(graph::Slot slot, std::string_view name, const Array &array);
+  void write(graph::Slot slot, std::uint64_t offset, calm_dtype dtype, const Array &array);
+  void run();
+  Array get(graph::Slot slot, std::string_view name) const;
+
+ private:
+  void poison_outputs();
+  void check_margins() const;
+  run::Buffer &buffer(graph::Slot slot) { return buffers_[static_cast<std::size_t>(slot)]; }
+  const run::Buffer &buffer(graph::Slot slot) const {
+    return buffers_[static_cast<std::size_t>(slot)];
+  }
+
+  std::array<run::Buffer, graph::kSlots> buffers_;
+  std::unique_ptr<run::BoundProgram> program_;
+};
+
+/// A case as a program of one node.
+class PreparedCase {
+ public:
+  PreparedCase(Device &device, const Case &c);
+  /// Outputs in order; those not asked for are absent.
+  std::vector<Array> run();
+
+ private:
+  graph::ParamLayout layout_;
+  Case case_;
+  std::uint32_t n_out_ = 0;
+  std::unique_ptr<Prepared> prepared_;
+};
+
+/// Runs the case once.
+std::vector<Array> run(Device &device, const Case &c);
+
+/// Every element within the oracle's bound (tolerance.hpp).
+void expect_within(const Array &got, const Tensor &want, const std::string &what);
+/// Runs the case and compares all outputs.
+void expect_oracle(Device &device, const Case &c, Oracle oracle);
+/// Outputs equal these values to a few roundings of each, or of `magnitude` where numbers that
+/// large cancel on the way.
+void expect_values(const Array &got, const std::vector<double> &want, double magnitude = 0);
+
+/// Differentiates sum(output * random weights), over the outputs in `outs`, by the operators listed
+/// in `wrt`, and compares with finite differences of the oracle.
+void expect_gradient(Device &device, const Case &c, Oracle oracle,
+                     const std::vector<std::uint32_t> &wrt,
+                     const std::vector<std::uint32_t> &outs = {0});
+
+/// The case is refused when the graph is built, with `message` after the operator's name.
+void expect_refused(const Case &c, const std::string &message);
+
+class OnBackend : public testing::TestWithParam<Target> {
+ protected:
+  void SetUp() override { device_ = std::make_unique<Device>(GetParam()); }
+  Device &device() { return *device_; }
+
+ private:
+  std::unique_ptr<Device> device_;
+};
+
+/// Names a suite of TEST_P that runs on every backend and dtype.
+#define CALM_ON_EVERY_BACKEND(Suite)                                                 \
+  class Suite : public calm::conformance::OnBackend {};                              \
+  INSTANTIATE_TEST_SUITE_P(, Suite, testing::ValuesIn(calm::conformance::targets()), \
+                           calm::conformance::target_name)
+/// The same where f64 is needed.
+#define CALM_ON_EVERY_F64_BACKEND(Suite)                                                 \
+  class Suite : public calm::conformance::OnBackend {};                                  \
+  INSTANTIATE_TEST_SUITE_P(, Suite, testing::ValuesIn(calm::conformance::f64_targets()), \
+                           calm::conformance::target_name)
+
+}  // namespace calm::conformance

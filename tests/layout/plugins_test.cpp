@@ -1,0 +1,62 @@
+// What every built plugin looks like from outside, without loading it.
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+#include "tests/layout/tree.hpp"
+
+namespace calm::layout {
+namespace {
+
+std::vector<fs::path> plugins() {
+  std::vector<fs::path> found;
+  for (const auto &entry : fs::directory_iterator(CALM_TEST_PLUGINS)) {
+    if (entry.path().extension() == ".so") found.push_back(entry.path());
+  }
+  return found;
+}
+
+TEST(Plugins, EachExportsOneSymbol) {
+  ASSERT_FALSE(plugins().empty());
+  for (const fs::path &plugin : plugins()) {
+    std::string output;
+    const std::string nm = shell_quote(CALM_TEST_NM);
+    ASSERT_EQ(run(nm + " -D --defined-only -P " + shell_quote(plugin.string()), output), 0);
+    std::istringstream lines(output);
+    std::vector<std::string> symbols;
+    for (std::string line; std::getline(lines, line);) {
+      symbols.push_back(line.substr(0, line.find(' ')));
+    }
+    EXPECT_EQ(symbols, std::vector<std::string>{"calm_plugin_query"}) << plugin;
+  }
+}
+
+TEST(Plugins, NoneCarriesAPathOfTheMachineThatBuiltIt) {
+  for (const fs::path &plugin : plugins()) {
+    std::string output;
+    ASSERT_EQ(run("readelf -d " + shell_quote(plugin.string()), output), 0) << output;
+    EXPECT_NE(output.find("(RUNPATH)            Library runpath: [$ORIGIN/../lib]\n"),
+              std::string::npos)
+        << plugin << "\n"
+        << output;
+    EXPECT_EQ(output.find("(TEXTREL)"), std::string::npos) << plugin;
+    EXPECT_NE(output.find("BIND_NOW"), std::string::npos) << plugin;
+  }
+}
+
+TEST(Plugins, EachStatesWhatItProvidesInANoteOfALoadedSegment) {
+  for (const fs::path &plugin : plugins()) {
+    std::string output;
+    ASSERT_EQ(run("readelf -lW " + shell_quote(plugin.string()), output), 0) << output;
+    const std::size_t mapping = output.find("Section to Segment mapping");
+    ASSERT_NE(mapping, std::string::npos);
+    EXPECT_NE(output.find(".note.calm", mapping), std::string::npos) << plugin;
+    ASSERT_EQ(run("readelf -n " + shell_quote(plugin.string()), output), 0) << output;
+    EXPECT_EQ(output.find("Corrupt note"), std::string::npos) << output;
+    EXPECT_NE(output.find("in: .note.calm\n"), std::string::npos) << output;
+    EXPECT_NE(output.find("\n  calm "), std::string::npos) << output;
+  }
+}
+
+}  // namespace
+}  // namespace calm::layout
