@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include <calm/cpp/error.hpp>
 
 namespace calm::graph {
@@ -31,6 +33,12 @@ std::vector<OwnedValue> resolve(const calm_operator &op, std::span<const calm_va
         throw Error(CALM_INVALID_ARGUMENT, "attribute " + attr.name + " has the wrong type");
       }
       attr = own(*it);
+      if (!in_range(spec, attr)) {
+        throw Error(
+            CALM_INVALID_ARGUMENT,
+            fmt::format("attribute {}: expected {} to {}, found {}", attr.name, spec.min, spec.max,
+                        attr.type == CALM_VALUE_F64 ? attr.f64 : static_cast<double>(attr.i64)));
+      }
     } else if (spec.required != 0) {
       throw Error(CALM_INVALID_ARGUMENT, "attribute " + attr.name + " is missing");
     }
@@ -149,6 +157,9 @@ Value Graph::step_value(std::string_view name, calm_dtype dtype) {
     }
   }
   const std::uint64_t size = dtype_bytes(dtype);
+  if (size == 0) {
+    throw Error(CALM_INVALID_ARGUMENT, "step value " + std::string(name) + " has no known dtype");
+  }
   StepValue step{std::string(name), dtype, (step_bytes_ + size - 1) / size * size, CALM_NONE};
   Tensor t{step.name, type_of(dtype, {}), CALM_ROLE_STEP};
   t.offset = step.offset;

@@ -33,6 +33,14 @@ OwnedValue field(std::string_view name, std::string_view text) {
 }
 
 data::Document header(const LanguageModel &model, const ModelMetadata &metadata) {
+  // The header has no field for it: a reader assumes the default (spec E.3, K.1).
+  constexpr double kEpsilon = 1e-5;
+  if (model.config().real("layer_norm_epsilon") != kEpsilon) {
+    throw Error(CALM_INVALID_ARGUMENT,
+                "model.layer_norm_epsilon: expected 1e-05, the only value a CWGT file can say, "
+                "found " +
+                    to_text(model.config().at("layer_norm_epsilon")));
+  }
   data::Document document;
   for (const auto &[in_file, key] : kShape) {
     document.fields.push_back(field(in_file, model.config().integer(key)));

@@ -70,7 +70,7 @@ std::unique_ptr<Session> Runtime::open(std::string_view spec, calm_workload work
       } catch (const Error &e) {
         reason = e.what();
       }
-      tried += "; " + candidate + ": " + reason;
+      tried += fmt::format("; {}: {}", candidate, reason);
     }
     if (best == 0) {
       throw Error(CALM_UNAVAILABLE, "no backend can be used" + tried);

@@ -39,14 +39,13 @@ OwnedValue convert(const OwnedValue &given, const calm_value_spec &spec, const s
     throw Error(CALM_INVALID_ARGUMENT,
                 key + ": expected " + type_name(spec.type) + ", found " + to_text(given));
   }
-  const double number = value.type == CALM_VALUE_F64 ? value.f64 : static_cast<double>(value.i64);
-  const bool numeric = value.type == CALM_VALUE_F64 || value.type == CALM_VALUE_I64;
-  if (numeric && !std::isfinite(number)) {
-    throw Error(CALM_INVALID_ARGUMENT, key + ": expected a finite number, found " + to_text(given));
-  }
-  if (numeric && spec.min <= spec.max && (number < spec.min || number > spec.max)) {
-    throw Error(CALM_INVALID_ARGUMENT, fmt::format("{}: expected {} to {}, found {}", key, spec.min,
-                                                   spec.max, to_text(given)));
+  if (!in_range(spec, value)) {
+    const bool finite = value.type != CALM_VALUE_F64 || std::isfinite(value.f64);
+    throw Error(CALM_INVALID_ARGUMENT,
+                finite
+                    ? fmt::format("{}: expected {} to {}, found {}", key, spec.min, spec.max,
+                                  to_text(given))
+                    : fmt::format("{}: expected a finite number, found {}", key, to_text(given)));
   }
   return value;
 }

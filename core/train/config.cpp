@@ -266,6 +266,9 @@ TrainConfig resolve_config(run::Runtime &runtime, const ConfigRequest &request) 
     std::vector<Setting> preset = preset_settings(backbone, request.preset);
     settings.insert(settings.begin(), preset.begin(), preset.end());
   }
+  // What is misspelt explains what is missing, so it comes first.
+  take_section(settings, "model", backbone.config);
+  take_section(settings, "training", trainer.options);
   config.training = resolve_section(settings, trainer.options, "training", request.config_file);
   if (request.init_cwgt.empty()) {
     config.model = resolve_section(settings, backbone.config, "model", request.config_file);
@@ -273,7 +276,6 @@ TrainConfig resolve_config(run::Runtime &runtime, const ConfigRequest &request) 
     config.metadata = resolve_metadata(runtime, settings, top, nullptr);
     return config;
   }
-  take_section(settings, "model", backbone.config);  // ignored, but not when it is wrong
   for (const Setting &s : request.overrides) {
     if (s.section == "model") {
       log_warning("{} model.{}: ignored, the shape comes from {}", s.origin, s.value.name,

@@ -6,7 +6,7 @@
 
 #include "core/train/config.hpp"
 
-// How a configuration is written down: TOML. Internal to core/train.
+// How configurations and settings are written down: TOML.
 namespace calm::train {
 
 /// Every setting of a configuration file, in its order. CALM_INVALID_ARGUMENT as

@@ -57,7 +57,7 @@ class Run {
   void read_metrics(bool last_of_epoch);
   double validate();
   void validate_and_keep_best();
-  bool limit_reached();
+  std::string limit_reached() const;
   double learning_rate() const;
   StepMetrics snapshot() const;
 
@@ -237,20 +237,18 @@ void Run::validate_and_keep_best() {
   observer_.validated(snapshot());
 }
 
-bool Run::limit_reached() {
+// Why the run ends after this update, or empty.
+std::string Run::limit_reached() const {
   if (runtime_.cancelled()) {
-    observer_.stopping("a signal asked to stop");
-    return true;
+    return "a signal asked to stop";
   }
   if (config_.max_steps && step_ >= *config_.max_steps) {
-    observer_.stopping(fmt::format("{} steps are done", step_));
-    return true;
+    return fmt::format("{} steps are done", step_);
   }
   if (config_.max_seconds && seconds_since(start_) >= *config_.max_seconds) {
-    observer_.stopping(fmt::format("the time of {:.0f} s is over", *config_.max_seconds));
-    return true;
+    return fmt::format("the time of {:.0f} s is over", *config_.max_seconds);
   }
-  return false;
+  return {};
 }
 
 bool Run::epoch() {
@@ -288,14 +286,19 @@ bool Run::epoch() {
     step_ += micro.update ? 1 : 0;
     pending_.push_back({batch.counted > 0 ? 1.0 / static_cast<double>(batch.counted) : 0.0,
                         micro.update, step_, micro.lr});
-    ended = micro.update && limit_reached();
+    const std::string reason = micro.update ? limit_reached() : std::string();
+    ended = !reason.empty();
     const bool validate_now =
         micro.update && config_.val_every > 0 && step_ % config_.val_every == 0;
     if (stages_->unread_metrics() >= kMetricsEvery || last || ended || validate_now || step_ <= 2) {
       read_metrics(flush);
     }
-    if (validate_now || ended) {
+    // A signal must not wait for a validation.
+    if (validate_now || (ended && !runtime_.cancelled())) {
       validate_and_keep_best();
+    }
+    if (ended) {
+      observer_.stopping(reason);
     }
   }
   if (ended && !complete) {

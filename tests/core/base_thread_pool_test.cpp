@@ -36,10 +36,11 @@ TEST(ThreadPool, ManyShortJobsFollowEachOther) {
 
 TEST(ThreadPool, SleepingWorkersWakeForAJobThatNeedsThemAll) {
   ThreadPool pool(3);
-  for (int round = 0; round < 50; ++round) {
-    // Long enough for the workers to fall asleep, on any machine that runs this thread meanwhile.
-    for (int i = 0; i < 2000; ++i) {
-      std::this_thread::yield();
+  for (int round = 0; round < 20; ++round) {
+    // Much longer than workers spin before they fall asleep.
+    std::atomic<int> idle{0};
+    for (int i = 0; i < 300'000; ++i) {
+      idle.store(i);
     }
     // Each shard waits for the others, so no thread can do two.
     std::atomic<std::uint32_t> arrived{0};

@@ -71,6 +71,18 @@ constexpr calm_value_spec required(calm_value_spec spec) {
   return spec;
 }
 
+/// Whether a number is finite and in the range of its schema entry; anything but a number is.
+inline bool in_range(const calm_value_spec &spec, const OwnedValue &value) {
+  if (value.type != CALM_VALUE_I64 && value.type != CALM_VALUE_F64) {
+    return true;
+  }
+  const double number = value.type == CALM_VALUE_F64 ? value.f64 : static_cast<double>(value.i64);
+  if (!(number - number == 0.0)) {  // NaN and the infinities, without <cmath>
+    return false;
+  }
+  return !(spec.min <= spec.max) || (number >= spec.min && number <= spec.max);
+}
+
 /// A static type. `axis0` tags what axis 0 counts.
 inline calm_type type_of(calm_dtype dtype, std::initializer_list<std::int64_t> shape,
                          calm_axis axis0 = CALM_AXIS_NONE) {
