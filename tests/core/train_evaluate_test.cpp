@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "core/text/tokenizer.hpp"
-#include "core/text/tokenizer.hpp"
 #include "core/train/stages.hpp"
 #include "tests/core/model_fixture.hpp"
 
