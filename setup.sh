@@ -87,7 +87,7 @@ demo() {
     --val-every 100
   local word
   for word in ungraceful rewriter; do
-    run generate -m "$out/run/model.cwgt" -i "$word"
+    run generate -m "$out/run/model.cwgt" -i "$word" -s --max-tokens 200
   done
 }
 

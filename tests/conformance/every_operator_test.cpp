@@ -28,7 +28,7 @@ TEST(Examples, CoverTheOperatorTable) {
   for (const ops::OperatorEntry &entry : ops::operators()) {
     EXPECT_TRUE(
         std::any_of(all.begin(), all.end(), [&](const Case &c) { return c.op == entry.id; }))
-        << "add an example of " << entry.id << " to examples.cpp";
+        << "add_example() of " << entry.id << " is missing in its test file";
   }
 }
 

@@ -45,12 +45,15 @@ TEST(ByteReader, TheEndIsAnErrorWithOffsetAndName) {
   for (const std::size_t used : {0u, 1u, 2u, 3u}) {
     ByteReader in(three, 10);
     in.skip(used, "start");
-    const std::string at = "offset " + std::to_string(10 + used);
-    const std::string left = ", found " + std::to_string(3 - used);
-    EXPECT_EQ(message_of([&] { in.u32("count"); }), at + ": expected count of 4 bytes" + left);
-    EXPECT_EQ(message_of([&] { in.u64("count"); }), at + ": expected count of 8 bytes" + left);
+    const auto expected = [&](const std::string &what) {
+      std::string text = "offset " + std::to_string(10 + used);
+      text.append(": expected ").append(what).append(" bytes, found ");
+      return text.append(std::to_string(3 - used));
+    };
+    EXPECT_EQ(message_of([&] { in.u32("count"); }), expected("count of 4"));
+    EXPECT_EQ(message_of([&] { in.u64("count"); }), expected("count of 8"));
     EXPECT_EQ(message_of([&] { in.skip(~std::size_t{0}, "rest"); }),
-              at + ": expected rest of 18446744073709551615 bytes" + left);
+              expected("rest of 18446744073709551615"));
     EXPECT_EQ(in.remaining(), 3 - used);
   }
 }
