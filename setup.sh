@@ -86,7 +86,7 @@ demo() {
     --val-dataset "$out/gcide_val.ctds" --save-dir "$out/run" --max-time "${DEMO_TIME:-5m}" \
     --val-every 100
   local word
-  for word in ungraceful rewriter; do
+  for word in Oblateness Patelliform; do  # in the validation part: headwords are split by hash
     run generate -m "$out/run/model.cwgt" -i "$word" -s --max-tokens 200
   done
 }

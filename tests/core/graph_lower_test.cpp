@@ -137,6 +137,68 @@ TEST_F(Lowering, ALoweredOutputKeepsItsNameAndPlace) {
   EXPECT_EQ(kept, (std::vector<float>{4, 3, 2}));
 }
 
+// An operator of somebody else: y = exp(x) and z = -y, whose lowering uses y inside.
+struct Pair {
+  static constexpr std::uint32_t kTraits = CALM_OP_PURE;
+  static constexpr std::uint32_t kMinIn = 1, kMaxIn = 1, kMaxOut = 2;
+  static constexpr const char *kDoc = "exp(x) and its negative";
+  static std::vector<calm_type> infer(const Call &call) { return {call.in(0), call.in(0)}; }
+  static std::vector<Value> lower(const Builder &builder, const Call &call) {
+    const Value y = builder.op("exp", {call.arg(0)});
+    return {y, builder.op("neg", {y})};
+  }
+  static calm_cost cost(const Call &) { return {}; }
+};
+
+// One whose lowering computes nothing.
+struct Lazy : Pair {
+  static std::vector<Value> lower(const Builder &, const Call &call) {
+    return {call.arg(0), call.arg(0)};
+  }
+};
+
+OperatorLookup with_foreign_operators() {
+  static const calm_operator pair = make_operator<Pair>(), lazy = make_operator<Lazy>();
+  return [known = model_test::runtime().operators()](std::string_view id, std::uint32_t revision) {
+    return id == "pair" ? &pair : id == "lazy" ? &lazy : known(id, revision);
+  };
+}
+
+TEST_F(Lowering, OutputsMayDependOnEachOther) {
+  const std::unique_ptr<run::Session> session = open({});
+  ParamLayout layout;
+  layout.freeze();
+  Graph graph("test", {2, 1, 2}, CALM_F32, layout, with_foreign_operators());
+  const Value x = graph.input("x", type_of(CALM_F32, {2}));
+  const std::vector<Value> outs = graph.emit("pair", 1, std::vector<Value>{x}, {});
+  graph.output("y", outs[0]);
+  graph.output("z", outs[1]);
+  Stage stage(*session, graph, {});
+  stage.write("x", std::vector<float>{0, 1});
+  stage.run();
+  std::vector<float> y, z;
+  stage.read("y", y);
+  stage.read("z", z);
+  EXPECT_FLOAT_EQ(y[1], 2.7182817F);
+  EXPECT_EQ(z, (std::vector<float>{-y[0], -y[1]}));
+}
+
+TEST_F(Lowering, ThatComputesNothingIsADefectOfTheOperator) {
+  const std::unique_ptr<run::Session> session = open({});
+  ParamLayout layout;
+  layout.freeze();
+  Graph graph("test", {2, 1, 2}, CALM_F32, layout, with_foreign_operators());
+  const Value x = graph.input("x", type_of(CALM_F32, {2}));
+  graph.output("y", graph.emit("lazy", 1, std::vector<Value>{x}, {})[0]);
+  try {
+    const Stage stage(*session, graph, {});
+    FAIL() << "the graph was compiled";
+  } catch (const Error &e) {
+    EXPECT_EQ(e.status(), CALM_INTERNAL);
+    EXPECT_STREQ(e.what(), "[lazy] its lowering does not compute output 0");
+  }
+}
+
 TEST_F(Lowering, ANodeNobodyCanRunNamesOperatorPlaceAndBackend) {
   const std::unique_ptr<run::Session> session = open({"matmul"});
   try {

@@ -356,7 +356,7 @@ TEST(CwgtWrite, EveryFileThatIsWrittenIsReadBackEqual) {
     const bool rank_fits = s.rank != 0 || (s.d + 15) / 16 <= 255;
     legal = legal && rank_fits && (!legal || s.params() <= 0xffffffff);
 
-    const bool with_tensors = legal && s.params() < 20000;
+    const bool with_tensors = legal && s.params() < 8000;
     Contents c = model_of(s, with_tensors);
     c.set("sampler.temperature", temperature);
     c.set("sampler.candidates", candidates);
