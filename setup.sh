@@ -10,6 +10,7 @@
 # The demo reads the dictionary out of Debian's package dict-gcide without installing the dictionary
 # server that the package asks for. DEMO_TIME (default 5m) is how long it trains.
 set -euo pipefail
+umask 022 # plugins that a group may write to are refused
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 needed=(g++ cmake ninja-build ccache libboost-dev libtomlplusplus-dev libcli11-dev libfmt-dev

@@ -1,6 +1,8 @@
 #include "core/run/model_file.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cstring>
 
 #include <calm/cpp/error.hpp>
 
@@ -121,7 +123,11 @@ ModelMetadata domain_metadata(Runtime &runtime, std::string_view domain) {
   const calm_domain &plugin = runtime.plugins().domain(domain);
   metadata.template_spec = copy(plugin.template_spec);
   metadata.stop_conditions = copy(plugin.stop_conditions);
-  const calm_sampler_defaults &s = plugin.sampler;
+  if (plugin.sampler == nullptr) {
+    return metadata;
+  }
+  calm_sampler_defaults s{};  // an older plugin's record may be shorter
+  std::memcpy(&s, plugin.sampler, std::min<std::size_t>(plugin.sampler->size, sizeof s));
   metadata.sampler.temperature = unless_zero(s.temperature);
   metadata.sampler.top_p = unless_zero(s.top_p);
   metadata.sampler.min_p = unless_zero(s.min_p);

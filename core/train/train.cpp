@@ -246,7 +246,7 @@ std::string Run::limit_reached() const {
     return fmt::format("{} steps are done", step_);
   }
   if (config_.max_seconds && seconds_since(start_) >= *config_.max_seconds) {
-    return fmt::format("the time of {:.0f} s is over", *config_.max_seconds);
+    return fmt::format("the time of {:g} s is over", *config_.max_seconds);
   }
   return {};
 }

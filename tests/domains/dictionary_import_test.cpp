@@ -26,9 +26,9 @@ TEST(DictionaryDomain, CarriesTheDefaultsOfItsDomain) {
   const calm_domain &domain = dictionary();
   EXPECT_EQ(view(domain.template_spec), "BOS;WORD:input/ATN/POS:pos/NOTE:note/IPA:ipa");
   EXPECT_EQ(view(domain.stop_conditions), "");
-  EXPECT_EQ(domain.sampler.temperature, 0.2);
-  EXPECT_EQ(domain.sampler.top_k, 5u);
-  EXPECT_EQ(domain.sampler.max_tokens, 512u);
+  EXPECT_EQ(domain.sampler->temperature, 0.2);
+  EXPECT_EQ(domain.sampler->top_k, 5u);
+  EXPECT_EQ(domain.sampler->max_tokens, 512u);
 }
 
 TEST(DictionaryImport, AnUnknownDatabaseGivesTheWholeRecordAsOneDefinition) {

@@ -11,16 +11,23 @@ calm_status import_sources(const calm_import *request, const calm_host *host, ca
   return calm::guard(error, [&] { calm::dictionary::import_databases(*request, host); });
 }
 
+constexpr calm_sampler_defaults make_sampler() {
+  calm_sampler_defaults sampler{};
+  sampler.size = sizeof sampler;
+  sampler.temperature = 0.2;
+  sampler.top_k = 5;
+  sampler.max_tokens = 512;
+  return sampler;
+}
+constexpr calm_sampler_defaults kSampler = make_sampler();
+
 constexpr calm_domain make_domain() {
   calm_domain domain{};
   domain.size = sizeof domain;
   domain.doc = literal("definitions of words; imports dictd databases");
   domain.template_spec = literal("BOS;WORD:input/ATN/POS:pos/NOTE:note/IPA:ipa");
   domain.stop_conditions = literal("");
-  domain.sampler.size = sizeof domain.sampler;
-  domain.sampler.temperature = 0.2;
-  domain.sampler.top_k = 5;
-  domain.sampler.max_tokens = 512;
+  domain.sampler = &kSampler;
   domain.import = import_sources;
   return domain;
 }

@@ -39,9 +39,9 @@ typedef struct calm_domain {
   uint32_t size;
   uint32_t reserved;
   calm_str doc;
-  calm_str template_spec;   /* template DSL, spec B */
-  calm_str stop_conditions; /* spec C */
-  calm_sampler_defaults sampler;
+  calm_str template_spec;               /* template DSL, spec B */
+  calm_str stop_conditions;             /* spec C */
+  const calm_sampler_defaults *sampler; /* static storage, may be null */
 
   /* Reads sources (files the user named) into records. Optional. // [session] may fail */
   calm_status (*import)(const calm_import *request, const calm_host *host, calm_error *error);
