@@ -10,19 +10,18 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
-#include <random>
 #include <system_error>
+
+#include "core/base/folder.hpp"
+#include "core/base/io_error.hpp"
 
 namespace calm {
 namespace {
 
+using io::parent_of;
+using io::reason;
+
 constexpr std::size_t kBufferBytes = 256 * 1024;
-
-std::string reason(int number) { return std::generic_category().message(number); }
-
-[[noreturn]] void throw_io(const std::string &path, std::string_view what, std::string_view why) {
-  throw Error(CALM_IO, fmt::format("{}: {}: {}", path, what, why));
-}
 
 const char *type_name(mode_t mode) {
   switch (mode & S_IFMT) {
@@ -46,11 +45,6 @@ auto retried(Call &&call) {
   return result;
 }
 
-std::string parent_of(const std::string &path) {
-  const std::string parent = std::filesystem::path(path).parent_path().string();
-  return parent.empty() ? "." : parent;
-}
-
 // The file a link leads to, so that publishing replaces the file and not the link. The rest as
 // given.
 std::string resolved(const std::string &path) {
@@ -62,9 +56,8 @@ std::string resolved(const std::string &path) {
 // Opens a file that did not exist before. The name says whose it is: a later run sweeps those of
 // dead processes.
 int open_temporary(const std::string &folder, mode_t mode, std::string *out_path) {
-  std::random_device random;
   for (int attempt = 0; attempt < 16; ++attempt) {
-    *out_path = fmt::format("{}/.tmp-{}-{:08x}", folder, ::getpid(), random());
+    *out_path = temporary_name(folder);
     const int descriptor = retried([&] {
       return ::open(out_path->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     });
@@ -82,7 +75,7 @@ InputFile::InputFile(std::string path) : path_(std::move(path)) {
   descriptor_ =
       retried([&] { return ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); });
   if (descriptor_ < 0) {
-    throw_io(path_, "cannot open", reason(errno));
+    io::refuse(path_, "cannot open", reason(errno));
   }
   struct stat status {};
   const bool known = ::fstat(descriptor_, &status) == 0;
@@ -91,7 +84,7 @@ InputFile::InputFile(std::string path) : path_(std::move(path)) {
         known ? fmt::format("expected a regular file, found {}", type_name(status.st_mode))
               : reason(errno);
     ::close(descriptor_);
-    throw_io(path_, "cannot open", why);
+    io::refuse(path_, "cannot open", why);
   }
   size_ = static_cast<std::uint64_t>(status.st_size);
 }
@@ -148,25 +141,25 @@ OutputFile::OutputFile(std::string path, mode_t mode)
   struct stat status {};
   if (::stat(target_.c_str(), &status) == 0) {
     if (!S_ISREG(status.st_mode)) {
-      throw_io(path_, "cannot write",
-               fmt::format("expected a regular file, found {}", type_name(status.st_mode)));
+      io::refuse(path_, "cannot write",
+                 fmt::format("expected a regular file, found {}", type_name(status.st_mode)));
     }
     // Renaming would get past the write protection of the file itself.
     if (::faccessat(AT_FDCWD, target_.c_str(), W_OK, AT_EACCESS) != 0) {
-      throw_io(path_, "cannot write", reason(errno));
+      io::refuse(path_, "cannot write", reason(errno));
     }
   } else if (errno != ENOENT) {
-    throw_io(path_, "cannot write", reason(errno));
+    io::refuse(path_, "cannot write", reason(errno));
   }
   if (std::filesystem::path(target_).filename().empty()) {
-    throw_io(path_, "cannot write", "expected the name of a file, found the name of a folder");
+    io::refuse(path_, "cannot write", "expected the name of a file, found the name of a folder");
   }
   make_folders(parent_of(target_));
   buffer_.reserve(kBufferBytes);
   std::string temporary;
   descriptor_ = open_temporary(parent_of(target_), mode, &temporary);
   if (descriptor_ < 0) {
-    throw_io(path_, "cannot write", reason(errno));
+    io::refuse(path_, "cannot write", reason(errno));
   }
   temporary_ = std::move(temporary);
 }
@@ -182,12 +175,12 @@ OutputFile::~OutputFile() {
 
 void OutputFile::refuse(const char *what, int number) {
   failed_ = true;
-  throw_io(path_, what, reason(number));
+  io::refuse(path_, what, reason(number));
 }
 
 void OutputFile::write(const void *src, std::uint64_t bytes) {
   if (failed_ || temporary_.empty()) {
-    throw_io(path_, "cannot write", failed_ ? "an earlier write failed" : "already published");
+    io::refuse(path_, "cannot write", failed_ ? "an earlier write failed" : "already published");
   }
   const auto *from = static_cast<const char *>(src);
   bytes_ += bytes;
@@ -228,7 +221,7 @@ void OutputFile::flush() {
 
 void OutputFile::publish() {
   if (failed_ || temporary_.empty()) {
-    throw_io(path_, "cannot publish", failed_ ? "an earlier write failed" : "already published");
+    io::refuse(path_, "cannot publish", failed_ ? "an earlier write failed" : "already published");
   }
   flush();
   // A failed fsync may have dropped the data and forgotten it: asking again would lie.
@@ -264,7 +257,7 @@ void make_folders(const std::string &folder) {
   struct stat status {};
   if (::stat(folder.c_str(), &status) == 0) {
     if (!S_ISDIR(status.st_mode)) {
-      throw_io(folder, "cannot create", "a file has the name of this folder");
+      io::refuse(folder, "cannot create", "a file has the name of this folder");
     }
     return;
   }
@@ -275,7 +268,7 @@ void make_folders(const std::string &folder) {
   if (::mkdir(folder.c_str(), 0777) == 0) {
     sync_folder(parent);
   } else if (errno != EEXIST) {
-    throw_io(folder, "cannot create", reason(errno));
+    io::refuse(folder, "cannot create", reason(errno));
   }
 }
 
@@ -283,14 +276,13 @@ void sync_folder(const std::string &folder) {
   const int descriptor =
       retried([&] { return ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (descriptor < 0) {
-    throw_io(folder, "cannot make durable", reason(errno));
+    io::refuse(folder, "cannot make durable", reason(errno));
   }
-  const int result = ::fsync(descriptor);
-  const int number = errno;
-  ::close(descriptor);
   // EINVAL: a file system on which folders need no such care.
-  if (result != 0 && number != EINVAL) {
-    throw_io(folder, "cannot make durable", reason(number));
+  const int synced = ::fsync(descriptor) == 0 || errno == EINVAL ? 0 : errno;
+  const int closed = ::close(descriptor) == 0 || errno == EINTR ? 0 : errno;
+  if (synced != 0 || closed != 0) {
+    io::refuse(folder, "cannot make durable", reason(synced != 0 ? synced : closed));
   }
 }
 
