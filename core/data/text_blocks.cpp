@@ -100,13 +100,6 @@ void append_line(std::string_view line, bool auto_atn, SequenceBuffer &out) {
 
 }  // namespace
 
-std::string_view take_line(std::string_view &rest) {
-  const std::size_t end = std::min(rest.find('\n'), rest.size());
-  const std::string_view line = rest.substr(0, end);
-  rest.remove_prefix(std::min(end + 1, rest.size()));
-  return line;
-}
-
 void append_block(const std::vector<std::string_view> &lines, SequenceBuffer &out) {
   const bool has_atn = std::any_of(lines.begin(), lines.end(), [](std::string_view line) {
     return line.substr(0, 5) == "<ATN>";

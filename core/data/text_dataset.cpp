@@ -1,8 +1,7 @@
 #include "core/data/text_dataset.hpp"
 
-#include <calm/cpp/error.hpp>
-
 #include "core/data/md5.hpp"
+#include "core/data/text_lines.hpp"
 #include "core/data/text_sequence.hpp"
 #include "core/text/unicode.hpp"
 #include "core/text/utf8.hpp"
@@ -21,20 +20,6 @@ namespace {
 // L.3 and L.4: shorter sequences hold nothing to learn.
 constexpr std::size_t kShortestBlock = 3;
 constexpr std::size_t kShortestEntry = 4;
-
-std::string normalise_line_ends(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    if (text[at] != '\r') {
-      out.push_back(text[at]);
-      continue;
-    }
-    out.push_back('\n');
-    if (at + 1 < text.size() && text[at + 1] == '\n') ++at;
-  }
-  return out;
-}
 
 // L.5: the same text falls on the same side in every file and every run.
 class Splitter {
@@ -140,11 +125,7 @@ void encode_dictionary(std::string_view text, const Splitter *splitter, std::int
 
 TextDataset encode_text_dataset(std::string_view text, std::string_view name,
                                 const TextDatasetOptions &options) {
-  if (const auto offset = text::find_invalid_utf8(text)) {
-    throw Error(CALM_CORRUPT_DATA,
-                fmt::format("{}: offset {}: expected UTF-8, found byte 0x{:02x}", name, *offset,
-                            static_cast<std::uint8_t>(text[*offset])));
-  }
+  expect_utf8(text, name);
   std::string normalised;
   if (text.find('\r') != std::string_view::npos) {
     normalised = normalise_line_ends(text);

@@ -1,5 +1,5 @@
+#include "core/data/text_lines.hpp"
 #include "core/data/text_sequence.hpp"
-
 #include "core/text/unicode.hpp"
 
 #include <algorithm>

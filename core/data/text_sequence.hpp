@@ -24,9 +24,6 @@ class SequenceBuffer {
   std::vector<std::uint16_t> tokens_;
 };
 
-// The text up to the next line feed, and `rest` moved past it.
-std::string_view take_line(std::string_view &rest);
-
 // L.3: the stripped, non-empty lines of one generic block.
 void append_block(const std::vector<std::string_view> &lines, SequenceBuffer &out);
 

@@ -1,5 +1,6 @@
 #include "core/train/config_file.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <optional>
 
@@ -9,12 +10,66 @@
 #include <calm/cpp/error.hpp>
 
 #include "core/base/file.hpp"
+#include "core/text/printable.hpp"
 
 namespace calm::train {
 
 namespace {
 
 constexpr std::uint64_t kMaxConfigBytes = 1 << 20;
+
+// Each dot of a key nests a table, and the parser and what it returns recurse through them: a long
+// key would overflow the stack. No key of ours has more than one.
+constexpr std::size_t kMaxDots = 16;
+
+// Where the string that starts at `at` ends; as TOML, so that no dot outside one is missed.
+std::size_t end_of_string(std::string_view text, std::size_t at) {
+  const char quote = text[at];
+  const std::string three(3, quote);
+  const bool multi_line = text.substr(at, 3) == three;
+  at += multi_line ? 3 : 1;
+  while (at < text.size()) {
+    if (quote == '"' && text[at] == '\\') {
+      at += 2;
+    } else if (multi_line ? text.substr(at, 3) == three : text[at] == quote) {
+      at += multi_line ? 3 : 1;
+      // Up to two quotes of the text may stand before the closing ones.
+      for (int i = 0; multi_line && i < 2 && at < text.size() && text[at] == quote; ++i) ++at;
+      return at;
+    } else if (!multi_line && text[at] == '\n') {
+      return at;
+    } else {
+      ++at;
+    }
+  }
+  return text.size();
+}
+
+// The first line, from 1, with more dots outside strings and comments than a key may have.
+std::optional<std::size_t> line_too_deep(std::string_view text) {
+  std::size_t line = 1, dots = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const char c = text[at];
+    if (c == '"' || c == '\'') {
+      const std::size_t end = end_of_string(text, at);
+      const std::string_view inside = text.substr(at, end - at);
+      line += static_cast<std::size_t>(std::count(inside.begin(), inside.end(), '\n'));
+      at = end;
+      continue;
+    }
+    if (c == '#') {
+      at = std::min(text.find('\n', at), text.size());
+      continue;
+    }
+    dots = c == '\n' ? 0 : dots + (c == '.' ? 1 : 0);
+    line += c == '\n' ? 1 : 0;
+    if (dots > kMaxDots) return line;
+    ++at;
+  }
+  return std::nullopt;
+}
+
+std::string shown(std::string_view text) { return text::printable(text, text::LineFeeds::kEscape); }
 
 std::optional<OwnedValue> scalar(std::string_view name, const toml::node &node) {
   OwnedValue value;
@@ -55,9 +110,9 @@ void add(std::vector<Setting> &settings, const std::string &path, std::string_vi
     }
     const std::optional<OwnedValue> value = scalar(key.str(), node);
     if (!value) {
-      throw Error(
-          CALM_INVALID_ARGUMENT,
-          fmt::format("{}: {}: expected a number, a text, true or false", origin, key.str()));
+      throw Error(CALM_INVALID_ARGUMENT,
+                  fmt::format("{}: {}: expected a number, a text, true or false", origin,
+                              shown(key.str())));
     }
     settings.push_back({std::string(section), *value, origin});
   }
@@ -101,14 +156,22 @@ void append_section(std::string &out, std::string_view name, const run::Values &
 }  // namespace
 
 std::vector<Setting> read_settings(const std::string &path) {
-  const std::string text = read_text(path, kMaxConfigBytes);
+  return parse_settings(read_text(path, kMaxConfigBytes), path);
+}
+
+std::vector<Setting> parse_settings(std::string_view text, const std::string &path) {
+  if (const auto line = line_too_deep(text)) {
+    throw Error(CALM_INVALID_ARGUMENT,
+                fmt::format("{}:{}: expected at most {} dots in a line, found more", path, *line,
+                            kMaxDots));
+  }
   std::vector<Setting> settings;
   try {
-    const toml::table parsed = toml::parse(std::string_view(text));
+    const toml::table parsed = toml::parse(text);
     add(settings, path, "", parsed);
   } catch (const toml::parse_error &e) {
     throw Error(CALM_INVALID_ARGUMENT,
-                fmt::format("{}: not TOML: {}", place(path, e.source()), e.description()));
+                fmt::format("{}: not TOML: {}", place(path, e.source()), shown(e.description())));
   }
   return settings;
 }
@@ -120,14 +183,16 @@ Setting parse_setting(std::string_view text, std::string_view origin) {
   const std::string_view key = dot == std::string_view::npos ? path : path.substr(dot + 1);
   if (equals == std::string_view::npos || key.empty()) {
     throw Error(CALM_INVALID_ARGUMENT,
-                fmt::format("{} {}: expected SECTION.KEY=VALUE", origin, text));
+                fmt::format("{} {}: expected SECTION.KEY=VALUE", origin, shown(text)));
   }
   const std::string_view right = text.substr(equals + 1);
   Setting setting;
   setting.section = dot == std::string_view::npos ? std::string_view() : path.substr(0, dot);
   setting.origin = origin;
   try {
-    const toml::table parsed = toml::parse("value = " + std::string(right));
+    const std::string assignment = "value = " + std::string(right);
+    const bool deep = line_too_deep(assignment).has_value();
+    const toml::table parsed = deep ? toml::table() : toml::parse(assignment);
     if (const toml::node *node = parsed.get("value"); node != nullptr && parsed.size() == 1) {
       if (std::optional<OwnedValue> value = scalar(key, *node)) {
         setting.value = std::move(*value);
@@ -164,6 +229,7 @@ std::string config_toml(const TrainConfig &config) {
     line("max_time", fmt::format("{}", *config.max_seconds));
   }
   line("val_every", std::to_string(config.val_every));
+  line("save_every", std::to_string(config.save_every));
   line("export", config.export_weights == Export::kBest ? "\"best\"" : "\"last\"");
   append_section(out, "model", config.model);
   append_section(out, "training", config.training);

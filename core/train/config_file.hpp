@@ -13,6 +13,9 @@ namespace calm::train {
 /// "FILE:LINE: REASON", CALM_IO.
 std::vector<Setting> read_settings(const std::string &path);
 
+/// The same from the text of a file; `path` is used in messages. [any]
+std::vector<Setting> parse_settings(std::string_view text, const std::string &path);
+
 /// Whether the whole text is a decimal number, and which.
 bool read_number(std::string_view text, double *out);
 

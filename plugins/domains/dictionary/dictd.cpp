@@ -118,11 +118,15 @@ DatabasePaths find_database(const std::string &source) {
 }
 
 Database::Database(const DatabasePaths &paths)
-    : name_(std::filesystem::path(paths.base).filename().string()),
-      text_(paths.text.ends_with(kCompressed) ? read_gzip(paths.text, kMaxText)
-                                              : read_file(paths.text, kMaxText)),
-      index_(read_file(paths.index, kMaxIndex)) {
-  read_index(paths.index);
+    : Database(std::filesystem::path(paths.base).filename().string(),
+               paths.text.ends_with(kCompressed) ? read_gzip(paths.text, kMaxText)
+                                                 : read_file(paths.text, kMaxText),
+               read_file(paths.index, kMaxIndex), paths.index) {}
+
+Database::Database(std::string name, std::string text, std::string index,
+                   const std::string &index_path)
+    : name_(std::move(name)), text_(std::move(text)), index_(std::move(index)) {
+  read_index(index_path);
 }
 
 void Database::read_index(const std::string &path) {

@@ -31,6 +31,8 @@ class Database {
  public:
   /// Reads and checks everything. Throws IO, or CORRUPT_DATA with file and line.
   explicit Database(const DatabasePaths &paths);
+  /// The same from what was read already; `index_path` is used in messages.
+  Database(std::string name, std::string text, std::string index, const std::string &index_path);
   Database(const Database &) = delete;
   Database &operator=(const Database &) = delete;
 

@@ -108,14 +108,19 @@ std::string read_file(const std::string &path, std::uint64_t limit) {
 
 std::string read_gzip(const std::string &path, std::uint64_t limit) {
   const File file(path);
-  Inflater inflater(path);
+  return inflate_gzip([&file](char *dst, std::size_t capacity) { return file.read(dst, capacity); },
+                      path, limit);
+}
+
+std::string inflate_gzip(const ByteSource &source, const std::string &name, std::uint64_t limit) {
+  Inflater inflater(name);
   z_stream &z = inflater.stream;
   std::vector<char> in(kBuffer);
   std::vector<char> out(kBuffer);
   std::string text;
   std::uint64_t consumed = 0;  // bytes handed to zlib and taken
   bool ended = false;          // at the end of a member
-  while (const std::size_t n = file.read(in.data(), in.size())) {
+  while (const std::size_t n = source(in.data(), in.size())) {
     z.next_in = reinterpret_cast<Bytef *>(in.data());
     z.avail_in = static_cast<uInt>(n);
     while (z.avail_in > 0) {
@@ -128,22 +133,22 @@ std::string read_gzip(const std::string &path, std::uint64_t limit) {
       const int status = inflate(&z, Z_NO_FLUSH);
       consumed += before - z.avail_in;
       if (status != Z_OK && status != Z_STREAM_END && status != Z_BUF_ERROR) {
-        corrupt(path, "offset " + std::to_string(consumed) + ": expected gzip data, found " +
+        corrupt(name, "offset " + std::to_string(consumed) + ": expected gzip data, found " +
                           (z.msg != nullptr ? z.msg : "something else"));
       }
       const std::size_t made = out.size() - z.avail_out;
       if (text.size() + made > limit) {
-        corrupt(path, "expected at most " + std::to_string(limit) + " bytes inflated, found more");
+        corrupt(name, "expected at most " + std::to_string(limit) + " bytes inflated, found more");
       }
       text.append(out.data(), made);
       ended = status == Z_STREAM_END;
       if (made == 0 && before == z.avail_in && !ended) {
-        corrupt(path, "offset " + std::to_string(consumed) + ": expected gzip data");
+        corrupt(name, "offset " + std::to_string(consumed) + ": expected gzip data");
       }
     }
   }
   if (!ended) {
-    corrupt(path, "expected the end of the gzip data, found the end of the file at offset " +
+    corrupt(name, "expected the end of the gzip data, found the end of the file at offset " +
                       std::to_string(consumed));
   }
   return text;

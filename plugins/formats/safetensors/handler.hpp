@@ -229,20 +229,17 @@ class Handler : public nlohmann::json_sax<nlohmann::json> {
     }
     header.entries.push_back(std::move(entry_));
   }
-  // Size of the tensor. Counts an axis of 0 as 1 first, so that no later product of axes overflows.
   std::uint64_t checked_bytes() const {
-    std::uint64_t bytes = dtype_bytes(*dtype_);
-    bool empty = false, overflow = false;
-    for (std::uint32_t i = 0; i < entry_.type.rank; ++i) {
-      const auto extent = static_cast<std::uint64_t>(entry_.type.shape[i]);
-      empty = empty || extent == 0;
-      overflow =
-          overflow || __builtin_mul_overflow(bytes, std::max<std::uint64_t>(extent, 1), &bytes);
-    }
-    if (overflow || bytes > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+    const auto bytes = bytes_without_zeros(entry_.type);
+    if (!bytes) {
       fail("a tensor below 2^63 bytes", shown(entry_.name));
     }
-    return empty ? 0 : bytes;
+    if (is_empty_and_huge(entry_.type)) {
+      fail("at most " + std::to_string(kMaxEmptyElements) + " elements in " + shown(entry_.name) +
+               ", each axis of 0 counted as 1",
+           "more");
+    }
+    return bytes_of(entry_.type);
   }
 
   const char *first_;

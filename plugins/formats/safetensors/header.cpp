@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include <calm/cpp/byte_reader.hpp>
@@ -75,6 +76,25 @@ Header parse_header(std::string_view json, std::uint64_t data_bytes) {
                             Cursor(json.data() + json.size(), &reached), &handler);
   check_coverage(handler.header, kLengthBytes + json.size(), data_bytes);
   return std::move(handler.header);
+}
+
+std::optional<std::uint64_t> bytes_without_zeros(const calm_type &type) {
+  std::uint64_t bytes = dtype_bytes(type.dtype);
+  bool overflow = false;
+  for (std::uint32_t i = 0; i < type.rank; ++i) {
+    const auto extent = std::max<std::uint64_t>(static_cast<std::uint64_t>(type.shape[i]), 1);
+    overflow = overflow || __builtin_mul_overflow(bytes, extent, &bytes);
+  }
+  if (overflow || bytes > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
+    return std::nullopt;
+  }
+  return bytes;
+}
+
+bool is_empty_and_huge(const calm_type &type) {
+  const bool empty = std::find(type.shape, type.shape + type.rank, 0) != type.shape + type.rank;
+  const auto bytes = bytes_without_zeros(type);
+  return empty && (!bytes || *bytes / dtype_bytes(type.dtype) > kMaxEmptyElements);
 }
 
 std::string shown(std::string_view name) {

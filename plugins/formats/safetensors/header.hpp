@@ -3,6 +3,7 @@
 #include <calm/tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,6 +16,8 @@ inline constexpr std::uint64_t kLengthBytes = 8;  // u64 length before the heade
 inline constexpr std::uint64_t kMaxHeaderBytes = 16u << 20;
 inline constexpr std::size_t kMaxNameBytes = 1024;
 inline constexpr std::size_t kMaxTensors = 65536;
+// A tensor without an element needs no bytes, so nothing but this bounds its other axes.
+inline constexpr std::uint64_t kMaxEmptyElements = 0x7fffffff;
 inline constexpr std::string_view kMetadataKey = "__metadata__";
 
 struct Entry {
@@ -31,6 +34,12 @@ struct Header {
 // CORRUPT_DATA with the file offset unless the header is one strict JSON object whose tensors cover
 // `data_bytes` exactly: no hole, no overlap, no duplicate, shape and dtype equal to the byte range.
 Header parse_header(std::string_view json, std::uint64_t data_bytes);
+
+// Bytes of a tensor if each axis of 0 were 1; nothing when that is 2^63 or more.
+std::optional<std::uint64_t> bytes_without_zeros(const calm_type &type);
+
+// Whether some axis is 0 and the others multiply to more than kMaxEmptyElements.
+bool is_empty_and_huge(const calm_type &type);
 
 // A name as one line for messages: quoted, escaped, shortened.
 std::string shown(std::string_view name);

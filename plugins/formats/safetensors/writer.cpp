@@ -48,6 +48,12 @@ std::string entry_json(const calm_named_tensor &t, std::uint64_t begin, std::uin
   if (view(t.name) == kMetadataKey) {
     refuse(kMetadataKey, "another name", "a tensor of this one");
   }
+  if (is_empty_and_huge(t.type)) {
+    refuse(
+        view(t.name),
+        "at most " + std::to_string(kMaxEmptyElements) + " elements, each axis of 0 counted as 1",
+        describe(t.type));
+  }
   std::string shape;
   for (std::uint32_t i = 0; i < t.type.rank; ++i) {
     shape += (i == 0 ? "" : ",") + std::to_string(t.type.shape[i]);
