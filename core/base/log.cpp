@@ -3,6 +3,9 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <unistd.h>
+
+#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -50,6 +53,22 @@ std::string_view prefix(calm_log_level level) noexcept {
   }
 }
 
+// What is said when there is no memory to say it with: cut, and anything but ASCII replaced.
+void write_bare(calm_log_level level, std::string_view text) noexcept {
+  std::array<char, 1024> line;
+  std::size_t length = 0;
+  for (const std::string_view part : {std::string_view("calm: "), prefix(level), text}) {
+    for (const char c : part) {
+      if (length < line.size() - 1) {
+        line[length++] = c >= ' ' && c <= '~' ? c : '?';
+      }
+    }
+  }
+  line[length++] = '\n';
+  // There is nobody left to tell of a failure.
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), length);
+}
+
 void write_line(calm_log_level level, std::string_view text) noexcept {
   // A log that cannot be written must not end the work it reports on.
   try {
@@ -57,7 +76,7 @@ void write_line(calm_log_level level, std::string_view text) noexcept {
     line += text::printable(text, text::LineFeeds::kEscape);
     logger().log(spdlog_level(level), line);
   } catch (...) {
-    return;
+    write_bare(level, text);
   }
 }
 

@@ -2,11 +2,13 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): POSIX, not <csignal>
 
 #include <algorithm>
 #include <atomic>
-#include <system_error>
+#include <exception>
+
+#include "core/base/plugin_scope.hpp"
 
 namespace calm {
 namespace {
@@ -58,6 +60,7 @@ struct ThreadPool::Job {
   Body body = nullptr;
   void *context = nullptr;
   std::uint32_t shards = 0;
+  PluginActivity activity;  // of the caller: its workers are in the same plugin's code
 
   // Wider than a shard number: late arrivals can push it past 2^32 without a wrap.
   alignas(64) std::atomic<std::uint64_t> next{0};         // shard to take
@@ -110,8 +113,8 @@ ThreadPool::ThreadPool(std::uint32_t threads) : job_(std::make_unique<Job>()) {
     for (std::uint32_t i = 1; i < wanted; ++i) {
       workers_.emplace_back([this] { run_worker(); });
     }
-  } catch (const std::system_error &) {
-    // The system gives no more threads: work with those there are.
+  } catch (const std::exception &) {
+    // The system gives no more threads, or no memory for them: work with those there are.
   }
   ::pthread_sigmask(SIG_SETMASK, &previous, nullptr);
 }
@@ -137,6 +140,7 @@ void ThreadPool::parallel_for(std::uint32_t shards, Body body, void *context) no
   job.body = body;
   job.context = context;
   job.shards = shards;
+  job.activity = PluginScope::current();
   job.next.store(0, std::memory_order_relaxed);
   job.state.store(0, std::memory_order_release);
   // Sequentially consistent, so that it cannot pass the library's look for sleepers.
@@ -160,7 +164,10 @@ void ThreadPool::run_worker() noexcept {
       return;
     }
     if (job.enter()) {
-      job.work();
+      {
+        const PluginScope scope(job.activity);
+        job.work();
+      }
       job.leave();
     }
   }

@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include <fmt/format.h>
+
 #include <calm/cpp/error.hpp>
 
 #include "core/base/file.hpp"
+#include "core/base/log.hpp"
+#include "core/plugin/tables.hpp"
 
 namespace calm::data {
 
@@ -91,11 +95,19 @@ Document read_document(run::Runtime &runtime, const std::string &path, bool tens
   Document document;
   std::uint32_t best = 0;
   for (const std::string &id : runtime.plugins().ids("format")) {
-    const std::uint32_t sure =
-        runtime.plugins().format(id).probe(head.data(), head.size(), file.size());
-    if (sure > best) {
-      best = sure;
-      document.format = id;
+    try {
+      const std::uint32_t sure =
+          runtime.plugins().format(id).probe(head.data(), head.size(), file.size());
+      if (sure > best) {
+        best = sure;
+        document.format = id;
+      }
+    } catch (const Error &e) {
+      if (e.status() == CALM_OUT_OF_MEMORY) {
+        throw;
+      }
+      // Another format's plugin is no reason not to read this file.
+      log_warning("format \"{}\" cannot be used: {}", id, e.what());
     }
   }
   if (best == 0) {
@@ -109,7 +121,15 @@ Document read_document(run::Runtime &runtime, const std::string &path, bool tens
   check(format.open(&stream, runtime.host().table(), &reader, &error), error, path);
   const auto close = [&format](calm_reader *r) { format.close(r); };
   const std::unique_ptr<calm_reader, decltype(close)> closer(reader, close);
-  const calm_document &source = *format.document(reader);
+  const calm_document *given = format.document(reader);
+  try {
+    check_document(given);
+  } catch (const Error &e) {
+    throw Error(e.status(),
+                fmt::format("{}: format \"{}\" of {}: {}", path, document.format,
+                            runtime.plugins().path("format", document.format), e.what()));
+  }
+  const calm_document &source = *given;
   for (std::uint32_t i = 0; i < source.fields.count; ++i) {
     document.fields.push_back(own(record<calm_value>(source.fields, i)));
   }

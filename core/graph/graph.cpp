@@ -6,6 +6,8 @@
 
 #include <calm/cpp/error.hpp>
 
+#include "core/base/type_check.hpp"
+
 namespace calm::graph {
 
 namespace {
@@ -234,6 +236,12 @@ std::vector<Value> Graph::emit(std::string_view op, std::uint32_t revision,
     const std::vector<calm_value> attrs = attribute_values(node);
     const CallRecord record(*this, node.ins, {}, attrs);
     call(definition.infer, &record.call, types.data(), &n_out);
+    // What a third party's inference claims is not taken on trust.
+    if (n_out > types.size() || !std::all_of(types.begin(), types.begin() + n_out, is_type)) {
+      throw Error(CALM_INTERNAL, "its inference: expected up to " + std::to_string(types.size()) +
+                                     " types, found " + std::to_string(n_out) +
+                                     " or a shape that cannot be");
+    }
   } catch (const Error &e) {
     failed(e.status(), e.what());
   }

@@ -5,29 +5,19 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <charconv>
 #include <cstring>
 #include <optional>
 
 #include <calm/cpp/error.hpp>
 
+#include "core/plugin/elf_layout.hpp"
+
 namespace calm {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "the ABI is little-endian");
-
-#if defined(__x86_64__)
-constexpr std::uint16_t kMachine = EM_X86_64;
-#elif defined(__aarch64__)
-constexpr std::uint16_t kMachine = EM_AARCH64;
-#else
-#error "plugins are for x86-64 and aarch64"
-#endif
-
 constexpr std::uint32_t kNoteType = 1;
 constexpr std::string_view kNoteName = "calm";
-constexpr std::size_t kMaxSegments = 512;
 constexpr std::uint64_t kMaxNoteBytes = 64 * 1024;  // of one segment
 constexpr std::uint32_t kMaxProvides = 1024;
 constexpr std::size_t kMaxName = 128;
@@ -36,86 +26,6 @@ constexpr std::array<std::string_view, 8> kKinds = {"",          "operator", "ba
                                                     "tokenizer", "model",    "trainer", "domain"};
 
 [[noreturn]] void corrupt(const std::string &message) { throw Error(CALM_CORRUPT_DATA, message); }
-
-// The file, every read checked against its size.
-class Reader {
- public:
-  explicit Reader(const calm_stream &file) : file_(file) {}
-
-  bool holds(std::uint64_t offset, std::uint64_t bytes) const {
-    return offset <= file_.bytes && bytes <= file_.bytes - offset;
-  }
-
-  void require(std::uint64_t offset, std::uint64_t bytes, std::string_view what) const {
-    if (!holds(offset, bytes)) {
-      corrupt(fmt::format("truncated: expected {} at offset {}, {} bytes, in a file of {} bytes",
-                          what, offset, bytes, file_.bytes));
-    }
-  }
-
-  void read(std::uint64_t offset, void *dst, std::uint64_t bytes, std::string_view what) const {
-    require(offset, bytes, what);
-    call(file_.read_at, file_.self, offset, dst, bytes);
-  }
-
- private:
-  const calm_stream &file_;
-};
-
-void check_header(const Elf64_Ehdr &header) {
-  const unsigned char *ident = header.e_ident;
-  if (ident[EI_CLASS] != ELFCLASS64 || ident[EI_DATA] != ELFDATA2LSB) {
-    throw Error(CALM_UNSUPPORTED, "expected a 64-bit little-endian library, found another kind");
-  }
-  if (ident[EI_VERSION] != EV_CURRENT || header.e_version != EV_CURRENT) {
-    corrupt(fmt::format("expected ELF version 1, found {}", header.e_version));
-  }
-  if (header.e_machine != kMachine) {
-    throw Error(CALM_UNSUPPORTED,
-                fmt::format("made for another processor: expected machine {}, found {}", kMachine,
-                            header.e_machine));
-  }
-  if (header.e_type != ET_DYN) {
-    corrupt(fmt::format("expected a shared library (type 3), found type {}", header.e_type));
-  }
-  if (header.e_phentsize != sizeof(Elf64_Phdr) || header.e_phnum == 0 ||
-      header.e_phnum > kMaxSegments) {
-    corrupt(fmt::format("expected 1 to {} program headers of 56 bytes, found {} of {}",
-                        kMaxSegments, header.e_phnum, header.e_phentsize));
-  }
-}
-
-std::vector<Elf64_Phdr> read_segments(const Reader &file) {
-  std::array<char, SELFMAG> magic{};
-  if (!file.holds(0, magic.size())) {
-    corrupt("not a library: the file is too short");
-  }
-  file.read(0, magic.data(), magic.size(), "the ELF magic");
-  if (std::memcmp(magic.data(), ELFMAG, SELFMAG) != 0) {
-    corrupt("not a library: no ELF magic at offset 0");
-  }
-  Elf64_Ehdr header;
-  file.read(0, &header, sizeof header, "the ELF header");
-  check_header(header);
-  std::vector<Elf64_Phdr> segments(header.e_phnum);
-  file.read(header.e_phoff, segments.data(), segments.size() * sizeof(Elf64_Phdr),
-            "the program headers");
-  // Section headers are not needed to load a library, but stand at its end: they tell of a torn
-  // copy.
-  if (header.e_shoff != 0) {
-    file.require(header.e_shoff, std::uint64_t{header.e_shnum} * header.e_shentsize,
-                 "the section headers");
-  }
-  for (const Elf64_Phdr &segment : segments) {
-    // The dynamic linker maps segments without a look at the file's size: touching what is not
-    // there would be a SIGBUS.
-    if (segment.p_type != PT_NULL) {
-      file.require(segment.p_offset, segment.p_type == PT_GNU_STACK ? 0 : segment.p_filesz,
-                   "a segment");
-    }
-  }
-  return segments;
-}
 
 std::string_view take_line(std::string_view &text, std::string_view what) {
   const std::size_t end = text.find('\n');
@@ -215,7 +125,7 @@ void scan_notes(std::string_view notes, std::size_t align, std::optional<PluginN
 }  // namespace
 
 PluginNote read_plugin_note(const calm_stream &stream) {
-  const Reader file(stream);
+  const ElfReader file(stream);
   std::optional<PluginNote> found;
   for (const Elf64_Phdr &segment : read_segments(file)) {
     if (segment.p_type != PT_NOTE) {

@@ -24,6 +24,8 @@ struct PluginNote {
   std::uint32_t abi = 0;  // CALM_ABI(major, minor)
   std::string id;
   std::vector<NoteEntry> provides;
+
+  bool operator==(const PluginNote &) const = default;
 };
 
 /// Reads the note of a shared object for this machine with bounded reads, running nothing of it.

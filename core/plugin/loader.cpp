@@ -3,12 +3,9 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
-#if defined(__x86_64__)
-#include <xmmintrin.h>
-#endif
-
 #include <algorithm>
 #include <boost/dll/shared_library.hpp>
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <filesystem>
@@ -17,6 +14,12 @@
 
 #include <calm/cpp/error.hpp>
 
+#include "core/base/file.hpp"
+#include "core/base/plugin_scope.hpp"
+#include "core/plugin/process_state.hpp"
+#include "core/plugin/tables.hpp"
+#include "core/text/printable.hpp"
+
 namespace calm {
 namespace {
 
@@ -24,59 +27,21 @@ constexpr const char *kEntry = "calm_plugin_query";
 constexpr std::uint32_t kMaxProvides = 1024;
 constexpr std::uint64_t kMaxText = 4096;
 
-// Rounding, flush-to-zero and trap bits of the unit that computes with floats; not the sticky
-// flags.
-std::uint64_t float_control() noexcept {
-#if defined(__x86_64__)
-  return _mm_getcsr() & 0xffc0u;
-#else
-  std::uint64_t control = 0;
-  asm volatile("mrs %0, fpcr" : "=r"(control));
-  return control;
-#endif
-}
-
-void set_float_control(std::uint64_t control) noexcept {
-#if defined(__x86_64__)
-  _mm_setcsr((_mm_getcsr() & ~0xffc0u) | static_cast<unsigned>(control));
-#else
-  asm volatile("msr fpcr, %0" ::"r"(control));
-#endif
-}
-
-// Restores the control word: a library linked with fast-math by an older gcc switches the thread
-// that loads it to flush-to-zero, and results would depend on which plugins are installed.
-class FloatControlGuard {
- public:
-  explicit FloatControlGuard(std::vector<std::string> *warnings)
-      : before_(float_control()), warnings_(warnings) {}
-  ~FloatControlGuard() {
-    const std::uint64_t after = float_control();
-    if (after != before_) {
-      set_float_control(before_);
-      warnings_->push_back(
-          fmt::format("loading it changed the floating-point mode from {:#x} to {:#x} (linked with "
-                      "fast-math?); restored",
-                      before_, after));
-    }
-  }
-  FloatControlGuard(const FloatControlGuard &) = delete;
-  FloatControlGuard &operator=(const FloatControlGuard &) = delete;
-
- private:
-  std::uint64_t before_;
-  std::vector<std::string> *warnings_;
-};
-
 // Handles are held for ever: code of a plugin may still run while the process ends.
 boost::dll::shared_library &open_library(const std::string &path) {
   static auto *const libraries = new std::vector<std::unique_ptr<boost::dll::shared_library>>;
   auto library = std::make_unique<boost::dll::shared_library>();
   std::error_code error;
+  errno = 0;
   library->load(std::filesystem::path(path),
                 boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local, error);
   if (error) {
+    const bool no_memory = errno == ENOMEM;
     const char *words = ::dlerror();
+    if (no_memory ||
+        (words != nullptr && std::strstr(words, ::strerrordesc_np(ENOMEM)) != nullptr)) {
+      throw Error(CALM_OUT_OF_MEMORY, "cannot load: memory ran out");
+    }
     throw Error(CALM_FAILED, fmt::format("cannot load: {}",
                                          words != nullptr ? std::string(words) : error.message()));
   }
@@ -98,14 +63,6 @@ const calm_plugin *query(boost::dll::shared_library &library, calm_error *error)
   }
 }
 
-void check_text(calm_str text, std::string_view name) {
-  if (text.len > kMaxText || (text.len > 0 && text.data == nullptr)) {
-    throw Error(CALM_INTERNAL,
-                fmt::format("descriptor: {}: expected at most {} bytes of text, found {}", name,
-                            kMaxText, text.len));
-  }
-}
-
 calm_plugin copy_descriptor(const calm_plugin &given) {
   constexpr std::size_t kLeast = offsetof(calm_plugin, provides) + sizeof(calm_table);
   if (given.size < kLeast) {
@@ -115,12 +72,17 @@ calm_plugin copy_descriptor(const calm_plugin &given) {
   calm_plugin descriptor{};
   std::memcpy(&descriptor, &given, std::min<std::size_t>(given.size, sizeof descriptor));
   descriptor.size = sizeof descriptor;
-  check_text(descriptor.id, "id");
-  check_text(descriptor.version, "version");
-  check_text(descriptor.vendor, "vendor");
-  check_text(descriptor.license, "license");
-  check_text(descriptor.description, "description");
-  check_text(descriptor.build.compiler, "compiler");
+  const std::pair<calm_str, std::string_view> texts[] = {
+      {descriptor.id, "id"},
+      {descriptor.version, "version"},
+      {descriptor.vendor, "vendor"},
+      {descriptor.license, "license"},
+      {descriptor.description, "description"},
+      {descriptor.build.compiler, "compiler"},
+  };
+  for (const auto &[text, name] : texts) {
+    check_text(text, fmt::format("descriptor: {}", name), kMaxText);
+  }
   if ((descriptor.flags & CALM_PLUGIN_USES_DRAFT) != 0) {
     throw Error(CALM_VERSION, "uses draft interfaces, which this program does not offer");
   }
@@ -168,11 +130,20 @@ void compare(const LoadedPlugin &plugin, const PluginNote &note) {
   }
 }
 
-}  // namespace
+// What was chosen by its note is read again right before it is mapped: the folders were judged so
+// that nobody but the user and root can have changed it since, and a package manager that did is
+// noticed. Loading the very descriptor that was read (/proc/self/fd/N) would close the rest of that
+// gap and break what the linker finds beside a library ($ORIGIN), its name in a debugger, and
+// systems without /proc; a file that is cut while it is being mapped would still be a signal, which
+// then names it.
+void read_again(const std::string &path, const PluginNote &note) {
+  const InputFile file(path);
+  if (!(read_plugin_note(file.stream()) == note)) {
+    throw Error(CALM_BUSY, "changed since it was listed: try again");
+  }
+}
 
-LoadedPlugin load_plugin(const std::string &path, const PluginNote &note,
-                         std::vector<std::string> *warnings) {
-  const FloatControlGuard guard(warnings);
+LoadedPlugin load_and_ask(const std::string &path, const PluginNote &note) {
   calm_error error{};
   const calm_plugin *given = query(open_library(path), &error);
   if (given == nullptr) {
@@ -183,12 +154,30 @@ LoadedPlugin load_plugin(const std::string &path, const PluginNote &note,
   for (std::uint32_t i = 0; i < plugin.descriptor.provides.count; ++i) {
     const auto &provided = record<calm_provided>(plugin.descriptor.provides, i);
     if (!kind_name(provided.kind).empty()) {
-      check_text(provided.id, "provides");
+      check_text(provided.id, "provides", kMaxText);
       plugin.provides.push_back(provided);
     }
   }
   compare(plugin, note);
   return plugin;
+}
+
+}  // namespace
+
+LoadedPlugin load_plugin(const std::string &path, const PluginNote &note,
+                         std::vector<std::string> *warnings) {
+  read_again(path, note);
+  const std::string who = text::printable(path, text::LineFeeds::kEscape);
+  ProcessState state;
+  try {
+    const PluginScope scope(who.c_str(), "while it was being loaded");
+    LoadedPlugin plugin = load_and_ask(path, note);
+    state.restore(warnings);
+    return plugin;
+  } catch (...) {
+    state.restore(warnings);
+    throw;
+  }
 }
 
 std::string abi_text(std::uint32_t abi) { return fmt::format("{}.{}", abi >> 16, abi & 0xffffu); }

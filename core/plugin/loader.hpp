@@ -18,9 +18,10 @@ struct LoadedPlugin {
 
 /// Loads the library at `path` (absolute), asks it for its descriptor and compares that with what
 /// its note promised. The library is never unloaded, not even after a failure: its constructors
-/// have run. Adds to `warnings` when loading changed how this thread computes with floats, which is
-/// put right. Throws Error without the path: CALM_FAILED with the dynamic linker's words,
-/// CALM_VERSION, CALM_INTERNAL for a plugin that breaks the ABI. [session]
+/// have run. Adds to `warnings` what loading changed about the process (ProcessState), which is put
+/// right. Throws Error without the path: what read_plugin_note throws, CALM_BUSY when the note is
+/// no longer `note`, CALM_FAILED with the dynamic linker's words, CALM_VERSION, CALM_INTERNAL for a
+/// plugin that breaks the ABI. [session]
 LoadedPlugin load_plugin(const std::string &path, const PluginNote &note,
                          std::vector<std::string> *warnings);
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <filesystem>
 #include <map>
 #include <utility>
 
@@ -11,8 +13,9 @@
 #include "core/base/file.hpp"
 #include "core/base/log.hpp"
 #include "core/base/suggest.hpp"
+#include "core/plugin/border.hpp"
 #include "core/plugin/loader.hpp"
-#include "core/plugin/tables.hpp"
+#include "core/plugin/probe.hpp"
 
 namespace calm {
 namespace {
@@ -23,8 +26,13 @@ struct Failure {
 };
 
 template <class Table>
-using Tables =
-    std::map<std::string, Table, std::less<>>;  // by "id/revision"; references stay valid
+using Tables = std::map<std::string, BorderedTable<Table>, std::less<>>;  // by "id/revision"
+
+// The reason stands beside the path wherever it is shown.
+std::string without_path(std::string_view reason, const std::string &path) {
+  const std::string prefix = path + ": ";
+  return std::string(reason.substr(reason.rfind(prefix, 0) == 0 ? prefix.size() : 0));
+}
 
 }  // namespace
 
@@ -57,6 +65,7 @@ struct PluginRegistry::Impl {
                            std::uint32_t revision = 0) const;
   const ProvidedItem &require(std::string_view kind, std::string_view id) const;
   std::vector<std::string> ids(std::string_view kind) const;
+  std::vector<std::string> providers(std::string_view kind, std::string_view id) const;
   std::string searched() const;
 
   const LoadedPlugin &load(std::string_view path);
@@ -98,11 +107,10 @@ void PluginRegistry::Impl::read_note(PluginFile *file) {
     const InputFile input(file->path);
     file->note = read_plugin_note(input.stream());
   } catch (const Error &e) {
-    file->skipped = e.what();
-    // The reason stands beside the path wherever it is shown.
-    if (const std::string prefix = file->path + ": "; file->skipped.rfind(prefix, 0) == 0) {
-      file->skipped.erase(0, prefix.size());
+    if (e.status() == CALM_OUT_OF_MEMORY) {
+      throw;
     }
+    file->skipped = without_path(e.what(), file->path);
     return;
   }
   const PluginNote &note = file->note;
@@ -117,6 +125,7 @@ void PluginRegistry::Impl::read_note(PluginFile *file) {
   });
   if (same != files.end()) {
     file->skipped = fmt::format("the plugin id \"{}\" is taken by {}", note.id, same->path);
+    file->duplicate = true;
     warn(fmt::format("two plugins are named \"{}\": {} is used, {} is not", note.id, same->path,
                      file->path));
   }
@@ -182,6 +191,13 @@ const ProvidedItem &PluginRegistry::Impl::require(std::string_view kind,
       }
     }
   }
+  // What cannot be read says nothing of what it provides, but its name may.
+  for (const PluginFile &file : files) {
+    if (!file.skipped.empty() && std::filesystem::path(file.path).stem() == id) {
+      throw Error(CALM_NOT_FOUND, fmt::format("no {} is named \"{}\"; {} was skipped: {}", kind, id,
+                                              file.path, file.skipped));
+    }
+  }
   const std::vector<std::string> known = ids(kind);
   std::string message = fmt::format("no {} is named \"{}\"", kind, id);
   message += known.empty() ? fmt::format("; no plugin provides a {}", kind)
@@ -193,6 +209,22 @@ const ProvidedItem &PluginRegistry::Impl::require(std::string_view kind,
     message += fmt::format("; {} files were skipped (calm plugins -v says why)", skipped);
   }
   throw Error(CALM_NOT_FOUND, message + did_you_mean(id, known));
+}
+
+// Who provides it, used or not, in search order.
+std::vector<std::string> PluginRegistry::Impl::providers(std::string_view kind,
+                                                         std::string_view id) const {
+  std::vector<std::string> paths;
+  for (const PluginFile &file : files) {
+    const auto provides = [&](const NoteEntry &entry) {
+      return entry.kind == kind && entry.id == id;
+    };
+    if ((file.skipped.empty() || file.duplicate) &&
+        std::any_of(file.note.provides.begin(), file.note.provides.end(), provides)) {
+      paths.push_back(file.path);
+    }
+  }
+  return paths;
 }
 
 const LoadedPlugin &PluginRegistry::Impl::load(std::string_view path) {
@@ -222,8 +254,8 @@ const LoadedPlugin &PluginRegistry::Impl::load(std::string_view path) {
     return loaded.emplace(file->path, std::move(plugin)).first->second;
   } catch (const Error &e) {
     tell();
-    file->load_error = e.what();
-    const std::string message = fmt::format("{}: {}", file->path, e.what());
+    file->load_error = without_path(e.what(), file->path);
+    const std::string message = fmt::format("{}: {}", file->path, file->load_error);
     failed.emplace(file->path, Failure{e.status(), message});
     throw Error(e.status(), message);
   }
@@ -244,13 +276,14 @@ template <class Table>
 const Table &PluginRegistry::Impl::table(const ProvidedItem &item, Tables<Table> *cache) {
   const std::string key = fmt::format("{}/{}", item.id, item.revision);
   if (const auto at = cache->find(key); at != cache->end()) {
-    return at->second;
+    return at->second.table();
   }
   const void *given = vtable(item);
   MissingSlots missing;
-  Table complete{};
+  const BorderedTable<Table> *made = nullptr;
   try {
-    complete = complete_table<Table>(given, &missing);
+    const std::string owner = fmt::format("{} \"{}\" of {}", item.kind, item.id, item.path);
+    made = &cache->try_emplace(key, given, owner, &missing).first->second;
   } catch (const Error &e) {
     throw Error(e.status(),
                 fmt::format("{}: {} \"{}\": {}", item.path, item.kind, item.id, e.what()));
@@ -263,7 +296,7 @@ const Table &PluginRegistry::Impl::table(const ProvidedItem &item, Tables<Table>
     log_debug("{} \"{}\" of {} is older than {}", item.kind, item.id, item.path,
               fmt::join(missing.newer, ", "));
   }
-  return cache->emplace(key, complete).first->second;
+  return made->table();
 }
 
 template <class Table>
@@ -272,7 +305,8 @@ const Table &PluginRegistry::Impl::get(std::string_view kind, std::string_view i
   try {
     return table(require(kind, id), cache);
   } catch (const Error &e) {
-    throw Error(kind == "backend" ? CALM_UNAVAILABLE : e.status(), e.what());
+    const bool other = kind == "backend" && e.status() != CALM_OUT_OF_MEMORY;
+    throw Error(other ? CALM_UNAVAILABLE : e.status(), e.what());
   }
 }
 
@@ -306,6 +340,20 @@ std::vector<std::string> PluginRegistry::ids(std::string_view kind) const {
 
 bool PluginRegistry::has(std::string_view kind, std::string_view id) const {
   return impl_->find(kind, id) != nullptr;
+}
+
+std::string PluginRegistry::path(std::string_view kind, std::string_view id) const {
+  const ProvidedItem *item = impl_->find(kind, id);
+  return item == nullptr ? std::string() : item->path;
+}
+
+void PluginRegistry::require_one(std::string_view kind, std::string_view id) const {
+  const std::vector<std::string> paths = impl_->providers(kind, id);
+  if (paths.size() > 1) {
+    throw Error(kind == "backend" ? CALM_UNAVAILABLE : CALM_INVALID_ARGUMENT,
+                fmt::format("{} \"{}\" is provided by more than one plugin: {}; remove all but one",
+                            kind, id, fmt::join(paths, ", ")));
+  }
 }
 
 const calm_backend &PluginRegistry::backend(std::string_view id) {
@@ -355,10 +403,28 @@ std::vector<OperatorEntry> PluginRegistry::operators() {
     try {
       result.push_back({item.id, item.revision, find_operator(item.id, item.revision)});
     } catch (const Error &e) {
+      if (e.status() == CALM_OUT_OF_MEMORY) {
+        throw;
+      }
       impl_->warn(fmt::format("operator \"{}\" cannot be used: {}", item.id, e.what()));
     }
   }
   return result;
+}
+
+void PluginRegistry::try_out(std::string_view path) {
+  constexpr std::chrono::seconds kPatience{10};
+  const auto file = std::find_if(impl_->files.begin(), impl_->files.end(),
+                                 [path](const PluginFile &f) { return f.path == path; });
+  if (file == impl_->files.end() || !file->skipped.empty() || impl_->loaded.count(path) > 0 ||
+      impl_->failed.count(path) > 0) {
+    return;
+  }
+  file->load_error = probe_plugin(file->path, file->note, kPatience);
+  if (!file->load_error.empty()) {
+    impl_->failed.emplace(
+        path, Failure{CALM_INTERNAL, fmt::format("{}: {}", file->path, file->load_error)});
+  }
 }
 
 PluginDetails PluginRegistry::details(std::string_view path) {

@@ -27,6 +27,7 @@ struct PluginFile {
   PluginNote note;         // empty when it could not be read
   std::string skipped;     // why it is not used; empty when it is
   std::string load_error;  // why loading it failed; empty when it did not (yet)
+  bool duplicate = false;  // skipped since another file has its plugin id
 };
 
 /// One line of `calm plugins`.
@@ -57,9 +58,9 @@ struct OperatorEntry {
 /// something of it is first asked for, and stays loaded until the process ends, whatever becomes of
 /// the registry.
 ///
-/// The tables given out are the registry's copies, of this host's size, valid as long as it lives.
-/// A function the plugin does not have is a stub: CALM_UNSUPPORTED where there is a status, nothing
-/// or 0 else. So no caller looks for null, save in what the headers call optional:
+/// The tables given out are the registry's (BorderedTable), of this host's size, valid as long as
+/// it lives. A function the plugin does not have is a stub: CALM_UNSUPPORTED where there is a
+/// status, nothing or 0 else. So no caller looks for null, save in what the headers call optional:
 /// operator.gradient, domain.import, .gather_context, .filter. [session]
 class PluginRegistry {
  public:
@@ -79,6 +80,13 @@ class PluginRegistry {
   /// Ids in use of one kind, in search order.
   std::vector<std::string> ids(std::string_view kind) const;
   bool has(std::string_view kind, std::string_view id) const;
+  /// The file whose plugin serves that id; empty when none does.
+  std::string path(std::string_view kind, std::string_view id) const;
+
+  /// For what a person asked for by name. Of two plugins that provide one thing the first in search
+  /// order serves, with a warning; but whoever names it must know which it is: throws Error naming
+  /// both files, CALM_UNAVAILABLE for a backend, else CALM_INVALID_ARGUMENT.
+  void require_one(std::string_view kind, std::string_view id) const;
 
   /// Each loads on demand. Throws Error: nothing of that id -> CALM_NOT_FOUND with the nearest name
   /// and the folders searched; its plugin cannot be used -> CALM_VERSION or CALM_INTERNAL naming
@@ -94,6 +102,10 @@ class PluginRegistry {
   const calm_operator *find_operator(std::string_view id, std::uint32_t revision);
   /// All of them; loads their plugins. Those that cannot be used are warned about and left out.
   std::vector<OperatorEntry> operators();
+
+  /// Loads the plugin of that path in a child process first (probe_plugin): one that would take
+  /// this process with it, or never return, cannot be loaded from then on. For listings.
+  void try_out(std::string_view path);
 
   /// Loads the plugin of that path (of ProvidedItem) when it is not yet. Throws like backend().
   PluginDetails details(std::string_view path);

@@ -1,6 +1,7 @@
 #include "core/plugin/search.hpp"
 
 #include <calm/base.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 #include <link.h>
@@ -12,6 +13,8 @@
 #include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <memory>
+#include <new>
 #include <set>
 #include <system_error>
 
@@ -104,11 +107,21 @@ void check_entry(const std::string &entry, std::string_view source) {
   }
 }
 
+// Member by member: gcc 12 frees what is made so far twice when a nested braced list runs out of
+// memory (bug 52320).
+Place make_place(const std::string &path, std::string_view source) {
+  Place place;
+  place.folder.path = path;
+  place.folder.source = source;
+  return place;
+}
+
 std::vector<Place> places_of(const SearchOptions &options) {
   std::vector<Place> places;
-  const auto add_named = [&places](const std::string &entry, const char *source) {
+  const auto add_named = [&places](const std::string &entry, std::string_view source) {
     check_entry(entry, source);
-    places.push_back({{entry, source, {}, false}, {}, true});
+    places.push_back(make_place(entry, source));
+    places.back().named = true;
   };
   for (const std::string &entry : options.plugin_path) {
     add_named(entry, "--plugin-path");
@@ -124,29 +137,46 @@ std::vector<Place> places_of(const SearchOptions &options) {
   }
   if (!options.prefix.empty()) {
     places.push_back(
-        {{(fs::path(options.prefix) / kPluginFolder).string(), "installation", {}, false},
-         options.prefix,
-         false});
+        make_place((fs::path(options.prefix) / kPluginFolder).string(), "installation"));
+    places.back().stop = options.prefix;
   }
   if (!options.user.empty()) {
-    places.push_back({{options.user, "user", {}, false}, {}, false});
+    places.push_back(make_place(options.user, "user"));
   }
   return places;
 }
 
-// Names ending in .so, in byte order, so that what wins never depends on the file system.
+// Names ending in .so, in byte order, so that what wins never depends on the file system. Not a
+// std::filesystem::directory_iterator: without memory its step ends the program (it is noexcept).
 std::vector<fs::path> libraries_in(const fs::path &folder, std::error_code *error) {
   std::vector<fs::path> found;
-  fs::directory_iterator at(folder, *error);
-  while (!*error && at != fs::directory_iterator()) {
-    if (at->path().extension() == ".so") {
-      found.push_back(at->path());
+  const auto close = [](DIR *open) { ::closedir(open); };
+  const std::unique_ptr<DIR, decltype(close)> open(::opendir(folder.c_str()), close);
+  while (open != nullptr) {
+    errno = 0;
+    const dirent *entry = ::readdir(open.get());
+    if (entry == nullptr) {
+      break;
     }
-    at.increment(*error);
+    constexpr std::string_view kEnding = ".so";
+    const std::string_view name = entry->d_name;
+    if (name.size() > kEnding.size() && name.substr(name.size() - kEnding.size()) == kEnding) {
+      found.push_back(folder / name);
+    }
+  }
+  if (errno != 0) {
+    *error = std::error_code(errno, std::generic_category());
   }
   std::sort(found.begin(), found.end(),
             [](const fs::path &a, const fs::path &b) { return a.native() < b.native(); });
   return found;
+}
+
+// A folder is not worth less because there is no memory to look at it.
+void stop_without_memory(const std::error_code &error) {
+  if (error == std::errc::not_enough_memory) {
+    throw std::bad_alloc();
+  }
 }
 
 void read_folder(Place *place, std::set<std::string> *seen, SearchResult *result) {
@@ -154,6 +184,7 @@ void read_folder(Place *place, std::set<std::string> *seen, SearchResult *result
   std::error_code error;
   const fs::path folder = fs::canonical(place->folder.path, error);
   if (error) {
+    stop_without_memory(error);
     skipped = error.message();
     place->folder.absent = !place->named && error == std::errc::no_such_file_or_directory;
     return;
@@ -173,12 +204,14 @@ void read_folder(Place *place, std::set<std::string> *seen, SearchResult *result
   }
   std::vector<fs::path> libraries = libraries_in(folder, &error);
   if (error) {
+    stop_without_memory(error);
     skipped = error.message();
     return;
   }
   for (const fs::path &library : libraries) {
     const fs::path real = fs::canonical(library, error);
     if (error) {
+      stop_without_memory(error);
       result->files.push_back({library.string(), error.message()});
     } else if (seen->insert(real.string()).second) {
       std::string why = distrust_one(real.string(), false);

@@ -8,7 +8,9 @@
 #include <calm/tokenizer.h>
 #include <calm/trainer.h>
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace calm {
@@ -19,18 +21,27 @@ struct MissingSlots {
   std::vector<std::string> newer;   // beyond the end of a table made before the slot existed
 };
 
-/// A copy of a plugin's table, of this host's size: what the plugin's is too short for is zero,
-/// then every function that is null and not optional is a stub (see PluginRegistry). Throws
-/// Error(CALM_INTERNAL) when the table cannot be one: no size, records shorter than ABI 1.0's.
+/// A copy of a plugin's table, of this host's size: what the plugin's is too short for is zero.
+/// `plugin_size` is how much of it the plugin has. Throws Error(CALM_INTERNAL) when the table
+/// cannot be one: no size, records shorter than ABI 1.0's, a text without end.
 template <class Table>
-Table complete_table(const void *vtable, MissingSlots *missing);
+Table copy_table(const void *vtable, std::uint32_t *plugin_size);
 
-extern template calm_operator complete_table(const void *, MissingSlots *);
-extern template calm_backend complete_table(const void *, MissingSlots *);
-extern template calm_format complete_table(const void *, MissingSlots *);
-extern template calm_tokenizer complete_table(const void *, MissingSlots *);
-extern template calm_model complete_table(const void *, MissingSlots *);
-extern template calm_trainer complete_table(const void *, MissingSlots *);
-extern template calm_domain complete_table(const void *, MissingSlots *);
+extern template calm_operator copy_table(const void *, std::uint32_t *);
+extern template calm_backend copy_table(const void *, std::uint32_t *);
+extern template calm_format copy_table(const void *, std::uint32_t *);
+extern template calm_tokenizer copy_table(const void *, std::uint32_t *);
+extern template calm_model copy_table(const void *, std::uint32_t *);
+extern template calm_trainer copy_table(const void *, std::uint32_t *);
+extern template calm_domain copy_table(const void *, std::uint32_t *);
+
+/// Refuses what a format claims to have read when it cannot be: no document, records shorter than
+/// ABI 1.0's, names without end, shapes with a negative length or more bytes than memory has
+/// addresses. Throws Error(CALM_INTERNAL): a file cannot cause it.
+void check_document(const calm_document *document);
+
+/// Refuses text longer than `most` bytes, a bound that none needs: a length that was negative is.
+/// Throws Error(CALM_INTERNAL).
+void check_text(calm_str text, std::string_view name, std::uint64_t most = 64 * 1024);
 
 }  // namespace calm

@@ -17,7 +17,11 @@ namespace {
 std::uint32_t device_count(const calm_backend &backend, std::string *reason) {
   std::uint32_t count = 0;
   calm_error error{};
-  if (backend.devices(&count, &error) != CALM_OK) {
+  const calm_status status = backend.devices(&count, &error);
+  if (status == CALM_OUT_OF_MEMORY) {
+    check(status, error);
+  }
+  if (status != CALM_OK) {
     *reason = error.message;
     return 0;
   }
@@ -52,7 +56,9 @@ std::unique_ptr<Session> Runtime::open(std::string_view spec, calm_workload work
                                                      spec, number));
     }
   }
-  if (id == "auto") {
+  if (id != "auto") {
+    plugins_.require_one("backend", id);
+  } else {
     std::uint32_t best = 0;
     std::string tried;
     for (const std::string &candidate : plugins_.ids("backend")) {
@@ -68,6 +74,9 @@ std::unique_ptr<Session> Runtime::open(std::string_view spec, calm_workload work
           continue;
         }
       } catch (const Error &e) {
+        if (e.status() == CALM_OUT_OF_MEMORY) {
+          throw;
+        }
         reason = e.what();
       }
       tried += fmt::format("; {}: {}", candidate, reason);
@@ -86,7 +95,8 @@ std::unique_ptr<Session> Runtime::open(std::string_view spec, calm_workload work
     throw Error(CALM_UNAVAILABLE,
                 fmt::format("backend {} has devices 0 to {}, found {}", id, count - 1, device));
   }
-  return std::make_unique<Session>(backend, id, device, *host_.table());
+  return std::make_unique<Session>(backend, id, device, *host_.table(),
+                                   plugins_.path("backend", id));
 }
 
 }  // namespace calm::run

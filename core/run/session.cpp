@@ -132,10 +132,14 @@ void BoundProgram::unbind() {
   }
 }
 
-void BoundProgram::run() {
+std::uint64_t BoundProgram::start() {
   std::uint64_t fence = 0;
   const auto block = step_.bytes();
   call(session_->backend().run, session_->handle(), binding_, block.data(), block.size(), &fence);
+  return fence;
+}
+
+void BoundProgram::wait(std::uint64_t fence) {
   call(session_->backend().wait, session_->handle(), fence);
 }
 
@@ -147,9 +151,13 @@ std::string BoundProgram::info() const {
 }
 
 Session::Session(const calm_backend &backend, std::string name, std::uint32_t device,
-                 const calm_host &host)
-    : backend_(&backend), name_(std::move(name)) {
+                 const calm_host &host, std::string path)
+    : backend_(&backend), name_(std::move(name)), path_(std::move(path)) {
   call(backend.open, device, calm_table{}, &host, &handle_);
+}
+
+std::string Session::who() const {
+  return "backend \"" + name_ + "\"" + (path_.empty() ? path_ : " of " + path_);
 }
 
 Session::~Session() {
@@ -171,11 +179,10 @@ void Session::grow_workspace(std::uint64_t bytes) {
   }
 }
 
-std::unique_ptr<BoundProgram> Session::compile(graph::Graph graph, const SlotBuffers &buffers) {
+std::unique_ptr<graph::Program> Session::plan(graph::Graph graph) {
   graph.eliminate_dead_code();
-  std::unique_ptr<graph::Program> program;
   for (;;) {
-    program = std::make_unique<graph::Program>(graph);
+    auto program = std::make_unique<graph::Program>(graph);
     std::vector<calm_verdict> verdicts(graph.nodes().size());
     call(backend_->supports, handle_, &program->table(), verdicts.data());
     std::vector<bool> refused;
@@ -186,10 +193,14 @@ std::unique_ptr<BoundProgram> Session::compile(graph::Graph graph, const SlotBuf
                         std::string(v.reason, strnlen(v.reason, sizeof v.reason)));
     }
     if (std::find(refused.begin(), refused.end(), true) == refused.end()) {
-      break;
+      return program;
     }
     graph.lower(refused, reasons);
   }
+}
+
+std::unique_ptr<BoundProgram> Session::compile(graph::Graph graph, const SlotBuffers &buffers) {
+  std::unique_ptr<graph::Program> program = plan(std::move(graph));
   grow_workspace(program->slot_bytes(Slot::kWorkspace));
   SlotBuffers bound = buffers;
   bound[static_cast<std::uint32_t>(Slot::kWorkspace)] = &workspace_;

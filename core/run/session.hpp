@@ -69,8 +69,13 @@ class BoundProgram {
 
   const graph::Program &program() const { return *program_; }
   StepBlock &step() { return step_; }
-  /// Starts a run with the present step block and waits for it.
-  void run();
+  /// Starts a run with the present step block, which may then change; copies and runs after it wait
+  /// for it on the device. Returns its fence.
+  std::uint64_t start();
+  /// Waits for a run, and for all before it. Their failures surface here.
+  void wait(std::uint64_t fence);
+  /// Starts a run and waits for it.
+  void run() { wait(start()); }
   /// The backend's text about its kernels.
   std::string info() const;
 
@@ -91,18 +96,22 @@ class BoundProgram {
 /// one.
 class Session {
  public:
-  /// `backend` and `host` must outlive the session.
+  /// `backend` and `host` must outlive the session. `path` is the plugin's file.
   Session(const calm_backend &backend, std::string name, std::uint32_t device,
-          const calm_host &host);
+          const calm_host &host, std::string path = {});
   ~Session();
   Session(const Session &) = delete;
   Session &operator=(const Session &) = delete;
 
   const std::string &name() const { return name_; }
+  /// `backend "cuda" of PATH`: who to name when a result cannot be.
+  std::string who() const;
   const calm_backend &backend() const { return *backend_; }
   calm_session *handle() const { return handle_; }
 
-  /// Lowers what the backend refuses until it accepts every node, plans, compiles and binds.
+  /// Lowers what the backend refuses until it accepts every node, and plans the storage.
+  std::unique_ptr<graph::Program> plan(graph::Graph graph);
+  /// Plans, compiles and binds.
   std::unique_ptr<BoundProgram> compile(graph::Graph graph, const SlotBuffers &buffers);
 
  private:
@@ -111,6 +120,7 @@ class Session {
 
   const calm_backend *backend_;
   std::string name_;
+  std::string path_;
   calm_session *handle_ = nullptr;
   Buffer workspace_;
   std::vector<BoundProgram *> bound_;  // re-bound when the workspace grows

@@ -24,6 +24,8 @@ class Stage {
   void run() { bound_->run(); }
   Buffer &state() { return state_; }
   const Buffer &state() const { return state_; }
+  Buffer &input() { return input_; }
+  const Buffer &output() const { return output_; }
   const graph::Binding &binding(graph::Slot slot, std::string_view name) const {
     return bound_->program().binding(slot, name);
   }

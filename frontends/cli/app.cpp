@@ -158,6 +158,7 @@ int run_app(int argc, char **argv) {
   add_dataset_stats(*dataset, action);
   add_backends(app, action);
   add_plugins(app, action);
+  add_doctor(app, action);
 
   try {
     app.parse(argc, argv);

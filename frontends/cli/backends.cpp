@@ -16,45 +16,7 @@ namespace calm::cli {
 
 namespace {
 
-struct Listed {
-  ProvidedItem item;
-  std::string version;
-  std::vector<calm_device> devices;
-  std::uint32_t train = 0, decode = 0, batch = 0;  // scores
-  std::string unusable;                            // why, or empty
-};
-
-Listed look_at(PluginRegistry &plugins, const ProvidedItem &item) {
-  Listed listed;
-  listed.item = item;
-  if (!item.shadowed_by.empty()) {
-    listed.unusable = "the same name comes first in " + item.shadowed_by;
-    return listed;
-  }
-  try {
-    const calm_backend &backend = plugins.backend(item.id);
-    listed.version = plugins.details(item.path).version;
-    std::uint32_t count = 0;
-    calm_error error{};
-    check(backend.devices(&count, &error), error);
-    if (count == 0) {
-      listed.unusable = error.message[0] != '\0' ? error.message : "no device";
-    }
-    for (std::uint32_t i = 0; i < count; ++i) {
-      calm_device device{};
-      call(backend.device, i, &device);
-      listed.devices.push_back(device);
-    }
-    listed.train = backend.score(CALM_WORKLOAD_TRAIN);
-    listed.decode = backend.score(CALM_WORKLOAD_DECODE);
-    listed.batch = backend.score(CALM_WORKLOAD_BATCH);
-  } catch (const Error &e) {
-    listed.unusable = e.what();
-  }
-  return listed;
-}
-
-Json describe(const Listed &listed) {
+Json describe(const BackendState &listed) {
   Json json = {
       {"name", listed.item.id},
       {"version", listed.version},
@@ -70,7 +32,7 @@ Json describe(const Listed &listed) {
   return json;
 }
 
-void print(Output &out, const Listed &listed) {
+void print(Output &out, const BackendState &listed) {
   out.untrusted(fmt::format("{} {}\n", listed.item.id, listed.version));
   for (std::size_t i = 0; i < listed.devices.size(); ++i) {
     const calm_device &device = listed.devices[i];
@@ -90,14 +52,14 @@ void print(Output &out, const Listed &listed) {
 
 int run_backends(Context &context) {
   PluginRegistry &plugins = context.runtime().plugins();
-  std::vector<Listed> list;
+  std::vector<BackendState> list;
   for (const ProvidedItem &item : plugins.provided("backend")) {
-    list.push_back(look_at(plugins, item));
+    list.push_back(inspect_backend(plugins, item));
   }
   const bool verbose = context.options.verbose > 0;
   if (context.options.json) {
     Json json = Json::array();
-    for (const Listed &listed : list) {
+    for (const BackendState &listed : list) {
       json.push_back(describe(listed));
     }
     if (verbose) {
@@ -108,7 +70,7 @@ int run_backends(Context &context) {
     context.out.json(json);
     return 0;
   }
-  for (const Listed &listed : list) {
+  for (const BackendState &listed : list) {
     print(context.out, listed);
   }
   if (list.empty()) {

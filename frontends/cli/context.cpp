@@ -10,6 +10,7 @@ namespace calm::cli {
 run::Runtime &Context::runtime() {
   if (!runtime_) {
     signals_.emplace();
+    faults_.emplace();
     run::RuntimeOptions runtime_options;
     runtime_options.search = default_search(options.plugin_path);
     runtime_options.threads = options.threads;

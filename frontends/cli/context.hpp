@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/base/plugin_scope.hpp"
 #include "core/base/signals.hpp"
 #include "core/run/runtime.hpp"
 #include "frontends/cli/output.hpp"
@@ -42,6 +43,7 @@ class Context {
 
  private:
   std::optional<SignalScope> signals_;
+  std::optional<FaultScope> faults_;
   std::unique_ptr<run::Runtime> runtime_;
 };
 

@@ -83,11 +83,13 @@ std::string absolute_source(const std::string &source) {
 
 int run_import(Context &context, const Options &options) {
   run::Runtime &runtime = context.runtime();
+  runtime.plugins().require_one("domain", options.domain);
   const calm_domain &domain = runtime.plugins().domain(options.domain);
   if (domain.import == nullptr) {
     throw Error(CALM_UNSUPPORTED, fmt::format("domain {} has no importer", options.domain));
   }
   std::vector<std::string> paths;
+  paths.reserve(options.sources.size());
   for (const std::string &source : options.sources) {
     paths.push_back(absolute_source(source));
     std::error_code error;
@@ -97,6 +99,7 @@ int run_import(Context &context, const Options &options) {
     }
   }
   std::vector<calm_str> sources;
+  sources.reserve(paths.size());
   for (const std::string &path : paths) {
     sources.push_back(str(path));
   }

@@ -16,6 +16,9 @@ namespace calm::cli {
 namespace {
 
 [[noreturn]] void refuse(int number) {
+  if (number == EPIPE) {
+    throw ReaderGone();
+  }
   throw Error(CALM_IO, std::string("standard output: cannot write: ") + std::strerror(number));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdio>
+#include <exception>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
@@ -17,7 +18,13 @@ enum class Color { kAuto, kAlways, kNever };
 bool colored(std::FILE *stream, Color color);
 bool is_terminal(std::FILE *stream);
 
-/// Results on standard output. Every failure is Error(CALM_IO): a full disk is no success.
+/// Thrown where the reader of standard output has gone: no failure, but the end of the work.
+struct ReaderGone : std::exception {
+  const char *what() const noexcept override { return "the reader of standard output has gone"; }
+};
+
+/// Results on standard output. Every failure but ReaderGone is Error(CALM_IO): a full disk is no
+/// success.
 class Output {
  public:
   bool terminal() const { return is_terminal(stdout); }

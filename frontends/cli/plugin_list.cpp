@@ -1,8 +1,13 @@
 #include "frontends/cli/plugin_list.hpp"
 
+#include <algorithm>
 #include <string>
 
 #include <fmt/format.h>
+
+#include <calm/cpp/error.hpp>
+
+#include "core/plugin/tables.hpp"
 
 namespace calm::cli {
 
@@ -24,8 +29,42 @@ std::string state_of(const SearchFolder &folder) {
 
 }  // namespace
 
+BackendState inspect_backend(PluginRegistry &plugins, const ProvidedItem &item) {
+  constexpr std::uint32_t kMostDevices = 1024;
+  BackendState state;
+  state.item = item;
+  if (!item.shadowed_by.empty()) {
+    state.unusable = "the same name comes first in " + item.shadowed_by;
+    return state;
+  }
+  try {
+    plugins.try_out(item.path);
+    const calm_backend &backend = plugins.backend(item.id);
+    state.version = plugins.details(item.path).version;
+    std::uint32_t count = 0;
+    calm_error error{};
+    check(backend.devices(&count, &error), error);
+    if (count == 0) {
+      state.unusable = error.message[0] != '\0' ? error.message : "no device";
+    }
+    for (std::uint32_t i = 0; i < std::min(count, kMostDevices); ++i) {
+      calm_device device{};
+      call(backend.device, i, &device);
+      check_text(device.name, "device name");
+      check_text(device.dtypes, "device dtypes");
+      state.devices.push_back(device);
+    }
+    state.train = backend.score(CALM_WORKLOAD_TRAIN);
+    state.decode = backend.score(CALM_WORKLOAD_DECODE);
+    state.batch = backend.score(CALM_WORKLOAD_BATCH);
+  } catch (const Error &e) {
+    state.unusable = e.what();
+  }
+  return state;
+}
+
 Json describe_search(const PluginRegistry &plugins) {
-  Json json;
+  Json json = Json::object();  // made whole: a null one that turns into an object may be left torn
   json["folders"] = Json::array();
   for (const SearchFolder &folder : plugins.folders()) {
     json["folders"].push_back(

@@ -29,6 +29,7 @@ int run_plugins(Context &context) {
                   {"path", item.path},
                   {"shadowed_by", item.shadowed_by}};
     try {
+      plugins.try_out(item.path);
       const PluginDetails details = plugins.details(item.path);
       entry["version"] = details.version;
       if (verbose) {

@@ -21,6 +21,7 @@ void add_forward(CLI::App &app, Action &action);
 void add_info(CLI::App &app, Action &action);
 void add_backends(CLI::App &app, Action &action);
 void add_plugins(CLI::App &app, Action &action);
+void add_doctor(CLI::App &app, Action &action);
 // Of `calm dataset`.
 void add_dataset_encode(CLI::App &app, Action &action);
 void add_dataset_import(CLI::App &app, Action &action);

@@ -14,6 +14,7 @@ trap 'rm -rf "$work" "$capture"' EXIT
 for name in $(compgen -e | grep '^CALM_' || true); do unset "$name"; done
 unset NO_COLOR CLICOLOR_FORCE XDG_CONFIG_HOME XDG_DATA_HOME
 export HOME=$work/home DATA=$data TERM=dumb
+export FIXTURES=$(dirname "$(dirname "$program")")/tests/fixtures/plugins
 mkdir -p "$HOME" "$work/dir"
 PATH="$(dirname "$program"):$PATH"
 cd "$work/dir" || exit 1

@@ -3,13 +3,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): POSIX, not <csignal>
+
 #include <calm/cpp/error.hpp>
+#include <chrono>
+#include <clocale>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/base/log.hpp"
+#include "core/plugin/probe.hpp"
 #include "tests/core/temp_folder.hpp"
 
 namespace {
@@ -18,6 +24,8 @@ namespace fs = std::filesystem;
 
 using calm::PluginRegistry;
 using calm_test::TempFolder;
+using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -86,14 +94,15 @@ TEST_F(Registry, AKindThatIsNotKnownHereIsPassedOver) {
 }
 
 TEST_F(Registry, GivesTablesOfThisHostsSizeWithStubsForWhatIsMissing) {
-  install("good");
+  const std::string path = install("good");
   PluginRegistry registry(options());
   const calm_format &format = registry.format("good");
   EXPECT_EQ(format.size, sizeof(calm_format));
   EXPECT_EQ(calm::view(format.extension), "good");
   calm_error error{};
   EXPECT_EQ(format.open(nullptr, nullptr, nullptr, &error), CALM_UNSUPPORTED);
-  EXPECT_STREQ(error.message, "format: open is not provided by the plugin");
+  EXPECT_EQ(std::string(error.message),
+            "format \"good\" of " + path + ": open is not provided by the plugin");
   EXPECT_EQ(format.document(nullptr)->tensors.count, 0u);
   format.close(nullptr);
   EXPECT_EQ(&registry.format("good"), &format);
@@ -118,7 +127,7 @@ TEST_F(Registry, AnOlderPluginsShortTableIsCompletedInSilence) {
   EXPECT_EQ(backend.score(CALM_WORKLOAD_TRAIN), 0u);
   calm_error error{};
   EXPECT_EQ(backend.run(nullptr, nullptr, nullptr, 0, nullptr, &error), CALM_UNSUPPORTED);
-  EXPECT_STREQ(error.message, "backend: run is not provided by the plugin");
+  EXPECT_THAT(error.message, HasSubstr("older.so: run is not provided by the plugin"));
   EXPECT_EQ(registry.format("older").probe("", 0, 0), 0u);
   EXPECT_THAT(registry.warnings(), ElementsAre(HasSubstr("does not provide device")));
 }
@@ -274,6 +283,7 @@ const Lie kLies[] = {
     {"draft", CALM_VERSION, "uses draft interfaces"},
     {"endless_text", CALM_INTERNAL, "vendor: expected at most 4096 bytes"},
     {"unresolved", CALM_FAILED, "calm_fixture_function_of_a_library_that_is_not_there"},
+    {"dependent", CALM_FAILED, "libcalm_fixture_absent.so: cannot open shared object file"},
 };
 
 INSTANTIATE_TEST_SUITE_P(Registry, LyingPlugin, testing::ValuesIn(kLies),
@@ -298,6 +308,129 @@ TEST_F(Registry, APluginThatSwitchesToFlushToZeroIsUndoneAndNamed) {
   volatile float smallest = 1e-38f;
   smallest = smallest / 64.0f;
   EXPECT_GT(smallest, 0.0f);
+}
+
+TEST_F(Registry, WhatLoadingChangedAboutTheProcessIsUndoneAndNamed) {
+  const std::string path = install("meddles");
+  const fs::path folder = fs::current_path();
+  const std::string locale = std::setlocale(LC_ALL, nullptr);
+  struct sigaction before {};
+  ::sigaction(SIGINT, nullptr, &before);
+  PluginRegistry registry(options());
+  registry.domain("meddles");
+  EXPECT_EQ(fs::current_path(), folder);
+  EXPECT_EQ(std::setlocale(LC_ALL, nullptr), locale);
+  struct sigaction after {};
+  ::sigaction(SIGINT, nullptr, &after);
+  EXPECT_EQ(after.sa_handler, before.sa_handler);
+  sigset_t mask;
+  ::pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+  EXPECT_EQ(::sigismember(&mask, SIGTERM), 0);
+  const std::vector<std::string> &warnings = registry.warnings();
+  for (const char *what : {"working directory", "locale", "SIGINT", "SIGSEGV", "blocked"}) {
+    EXPECT_THAT(warnings, Contains(AllOf(HasSubstr(path), HasSubstr(what)))) << what;
+  }
+}
+
+TEST_F(Registry, AnExceptionOrANonsensicalAnswerEndsAtTheBorder) {
+  const std::string throws = install("throws_later");
+  install("answers_nonsense");
+  PluginRegistry registry(options());
+  calm_import request{};
+  calm_error error{};
+  EXPECT_EQ(registry.domain("throws_later").import(&request, nullptr, &error), CALM_INTERNAL);
+  EXPECT_EQ(std::string(error.message),
+            "domain \"throws_later\" of " + throws +
+                ": import threw an exception: thrown across the border");
+  EXPECT_EQ(registry.domain("answers_nonsense").import(&request, nullptr, &error), CALM_INTERNAL);
+  EXPECT_THAT(error.message, HasSubstr("a status that does not exist"));
+}
+
+TEST_F(Registry, ASuccessThatGivesNothingIsAnError) {
+  const std::string path = install("wrong_shape");
+  PluginRegistry registry(options());
+  const std::string file = "o lies\n";
+  calm_stream stream{};
+  stream.size = sizeof stream;
+  stream.bytes = file.size();
+  stream.self = const_cast<std::string *>(&file);
+  stream.read_at = [](void *self, std::uint64_t offset, void *dst, std::uint64_t bytes,
+                      calm_error *) {
+    static_cast<std::string *>(self)->copy(static_cast<char *>(dst), bytes, offset);
+    return CALM_OK;
+  };
+  calm_reader *reader = nullptr;
+  calm_error error{};
+  EXPECT_EQ(registry.format("wrong_shape").open(&stream, nullptr, &reader, &error), CALM_INTERNAL);
+  EXPECT_EQ(std::string(error.message),
+            "format \"wrong_shape\" of " + path + ": open reported success and gave nothing");
+}
+
+TEST_F(Registry, OfTwoThatProvideOneThingNamingItIsAnErrorThatNamesBoth) {
+  const std::string first = install("good");
+  const std::string second = install("good_again");
+  const std::string third = install("rival", "z");
+  const PluginRegistry registry(options());
+  const calm::Error error = failure([&] { registry.require_one("domain", "good"); });
+  EXPECT_EQ(error.status(), CALM_INVALID_ARGUMENT);
+  EXPECT_EQ(std::string(error.what()), "domain \"good\" is provided by more than one plugin: " +
+                                           first + ", " + second + "; remove all but one");
+  EXPECT_THAT(failure([&] { registry.require_one("format", "good"); }).what(), HasSubstr(third));
+  EXPECT_NO_THROW(registry.require_one("domain", "unknown"));
+  EXPECT_EQ(registry.path("domain", "good"), first);
+  EXPECT_EQ(registry.path("domain", "unknown"), "");
+}
+
+TEST_F(Registry, TriesOutInAChildWhatWouldEndThisProcess) {
+  PluginRegistry registry([this] {
+    for (const char *lie : {"aborts", "crashes", "exits", "good", "no_entry"}) {
+      install(lie);
+    }
+    return options();
+  }());
+  for (const calm::PluginFile &file : registry.files()) {
+    registry.try_out(file.path);
+  }
+  std::vector<std::string> errors;
+  for (const calm::PluginFile &file : registry.files()) {
+    errors.push_back(file.load_error);
+  }
+  EXPECT_THAT(errors, ElementsAre("loading it ends the process with SIGABRT",
+                                  "loading it ends the process with SIGSEGV",
+                                  "loading it ends the process", "", ""));
+  EXPECT_THAT(failure([&] { registry.domain("aborts"); }).what(),
+              HasSubstr("aborts.so: loading it ends the process with SIGABRT"));
+  EXPECT_EQ(registry.format("good").probe("x", 1, 1), 42u);
+}
+
+TEST_F(Registry, OneThatNeverReturnsIsGivenUpOn) {
+  const std::string path = install("hangs");
+  const PluginRegistry registry(options());
+  EXPECT_EQ(calm::probe_plugin(path, registry.files()[0].note, std::chrono::milliseconds(50)),
+            "loading it did not end within 0 seconds");
+}
+
+TEST_F(Registry, AFileThatChangedSinceItWasListedIsNotLoaded) {
+  install("good");
+  PluginRegistry registry(options());
+  folder_.write("good.so", calm_test::read_bytes(fixture("rival")));
+  EXPECT_THAT(failure([&] { registry.format("good"); }).what(),
+              HasSubstr("good.so: changed since it was listed"));
+}
+
+TEST_F(Registry, MoreTablesOfAKindThanThereAreBordersIsAnError) {
+  install("good");
+  std::vector<std::unique_ptr<PluginRegistry>> registries;
+  const auto load_more = [&] {
+    for (int i = 0; i < 100; ++i) {
+      registries.push_back(std::make_unique<PluginRegistry>(options()));
+      registries.back()->domain("good");
+    }
+  };
+  EXPECT_THAT(failure(load_more).what(), HasSubstr("expected at most 32 of a kind"));
+  // They are given back.
+  registries.clear();
+  EXPECT_EQ(PluginRegistry(options()).domain("good").import, nullptr);
 }
 
 TEST_F(Registry, TellsOfFoldersItDidNotRead) {
