@@ -73,6 +73,8 @@ CALM_REFERENCE_KERNELS(CALM_DECLARE, CALM_DECLARE_PLANNED)
 
 namespace {
 
+// The arguments name functions and templates: parentheses would change what they mean.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 constexpr KernelEntry kKernels[] = {
 #define CALM_ENTRY(name, revision, signature) \
   {#name, revision, signature, &name<float>, &name<double>, nullptr, nullptr},
@@ -85,6 +87,7 @@ constexpr KernelEntry kKernels[] = {
    &name##_plan<float>,                               \
    &name##_plan<double>},
     CALM_REFERENCE_KERNELS(CALM_ENTRY, CALM_ENTRY_PLANNED)};
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace
 

@@ -139,9 +139,9 @@ Graph LanguageModel::train(Bucket bucket, const Objective &objective,
   return graph;
 }
 
-Graph LanguageModel::prefill(Bucket bucket, bool all_logits) const {
-  Graph graph = blank("prefill", bucket);
-  graph.keep_state(false, true);
+Graph LanguageModel::prefill(Bucket bucket, bool all_logits, bool with_state) const {
+  Graph graph = blank(with_state ? "extend" : "prefill", bucket);
+  graph.keep_state(with_state, true);
   const Value tokens = graph.input("tokens", type_of(CALM_I32, {bucket.tokens}, CALM_AXIS_TOKENS));
   const Value offsets = graph.input("offsets", type_of(CALM_I32, {bucket.sequences + 1}));
   const Wires wires = trunk(graph, tokens, offsets);

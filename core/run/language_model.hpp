@@ -50,8 +50,11 @@ class LanguageModel {
   graph::Graph train(graph::Bucket bucket, const Objective &objective,
                      const graph::OptimizerOptions &optimizer, bool update) const;
   /// Outputs: logits [S, V] of each sequence's last row; with `all_logits` also all_logits [T, V].
-  /// Leaves the decode state in slot State.
-  graph::Graph prefill(graph::Bucket bucket, bool all_logits = false) const;
+  /// Leaves the decode state in slot State. With `with_state` it continues from the decode state it
+  /// finds there, as steps with the same tokens would; an empty sequence keeps its own and gets
+  /// logits 0. Sequence s is part s of each state tensor in every program.
+  graph::Graph prefill(graph::Bucket bucket, bool all_logits = false,
+                       bool with_state = false) const;
   /// Input logits [S, V]; outputs ids i32 [S], log_prob [S]. Step values: temperature, top_k,
   /// top_p, min_p, seed, micro_step.
   graph::Graph sample(std::int64_t sequences) const;

@@ -4,37 +4,11 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
 
 namespace calm::text {
-namespace {
-
-struct Range {
-  char32_t first;
-  char32_t last;
-};
-
-constexpr std::array<Range, 9> kForbidden = {{{0x00, 0x1F},
-                                              {0x7F, 0x9F},
-                                              {0x061C, 0x061C},
-                                              {0x200B, 0x200F},
-                                              {0x2028, 0x2029},
-                                              {0x202A, 0x202E},
-                                              {0x2060, 0x2069},
-                                              {0xFEFF, 0xFEFF},
-                                              {0xE0000, 0xE007F}}};
-
-bool is_forbidden(char32_t value) {
-  return std::any_of(kForbidden.begin(), kForbidden.end(), [value](const Range &range) {
-    return value >= range.first && value <= range.last;
-  });
-}
-
-}  // namespace
 
 std::string printable(std::string_view bytes, LineFeeds line_feeds) {
   std::string out;

@@ -5,20 +5,11 @@
 #include <string>
 #include <string_view>
 
+#include <calm/cpp/utf8.hpp>
+
 // UTF-8 by the Unicode "maximal subpart" practice. Own code because the replacement rule is part of
 // what a model prints (spec A.5) and must not change with a library.
 namespace calm::text {
-
-inline constexpr char32_t kReplacement = 0xFFFD;
-
-struct CodePoint {
-  char32_t value;    // kReplacement when not valid
-  std::size_t size;  // bytes taken, at least 1; for invalid input the length of the maximal subpart
-  bool valid;
-};
-
-// The code point that starts at `position`; needs position < bytes.size(). [any]
-CodePoint next_code_point(std::string_view bytes, std::size_t position);
 
 // Appends the UTF-8 form of a scalar value. [any]
 void append_utf8(std::string &out, char32_t value);

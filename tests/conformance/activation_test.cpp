@@ -24,6 +24,19 @@ TEST_P(Activation, HasTheValuesOfItsFormula) {
   expect_values(run(device(), {"softplus", {x}})[0],
                 {0.6931471805599453, 1.3132616875182228, 0.31326168751822286});
 }
+CALM_COVERS(Activation, HasTheValuesOfItsFormula, kHand, "gelu", "silu", "softplus");
+
+TEST_P(Activation, HasTheSlopesOfItsFormula) {
+  const Array x = real({3}, {0, 1, -1});
+  const Array grad = real({3}, {2, 1, 4});
+  expect_values(run(device(), {"gelu_grad", {x, grad}})[0],
+                {1, 1.0829640838457826, 4 * -0.08296408384578255});
+  expect_values(run(device(), {"silu_grad", {x, grad}})[0],
+                {1, 0.9276705118714869, 4 * 0.07232948812851325});
+  expect_values(run(device(), {"softplus_grad", {x, grad}})[0],
+                {1, 0.7310585786300049, 4 * 0.2689414213699951});
+}
+CALM_COVERS(Activation, HasTheSlopesOfItsFormula, kHand, "gelu_grad", "silu_grad", "softplus_grad");
 
 TEST_P(Activation, SoftplusIsExactInItsTails) {
   expect_values(run(device(), {"softplus", {real({3}, {21, 100, -30})}})[0],
@@ -49,6 +62,8 @@ TEST_P(Activation, AgreesWithTheOracle) {
     }
   }
 }
+CALM_COVERS(Activation, AgreesWithTheOracle, kOracle, "gelu", "silu", "softplus", "gelu_grad",
+            "silu_grad", "softplus_grad");
 
 TEST_P(ActivationGradient, AgreesWithFiniteDifferences) {
   for (const char *op : kActivations) {
@@ -56,6 +71,7 @@ TEST_P(ActivationGradient, AgreesWithFiniteDifferences) {
     expect_gradient(device(), {op, {draw(1, {5, 13}, -6, 6)}}, oracle::unary, {0});
   }
 }
+CALM_COVERS(ActivationGradient, AgreesWithFiniteDifferences, kGradient, "gelu", "silu", "softplus");
 
 TEST(ActivationArguments, AreChecked) {
   for (const std::string op : kActivations) {
@@ -64,6 +80,8 @@ TEST(ActivationArguments, AreChecked) {
                    "grad: expected f32[3], found f32[2]");
   }
 }
+CALM_COVERS(ActivationArguments, AreChecked, kRefused, "gelu", "silu", "softplus", "gelu_grad",
+            "silu_grad", "softplus_grad");
 
 }  // namespace
 }  // namespace calm::conformance

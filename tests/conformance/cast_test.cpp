@@ -30,6 +30,7 @@ double rounded(calm_dtype dtype, double x) { return decode(dtype, encode(dtype, 
 
 void expect_exact(Device &device, const Array &x, calm_dtype to) {
   const Array got = run(device, cast(x, to))[0];
+  exercised(Kind::kOracle, "cast", describe(type_of(x, device.real())) + std::to_string(to));
   EXPECT_EQ(got.dtype, to);
   for (std::size_t i = 0; i < x.values.size(); ++i) {
     const double from = rounded(x.dtype, x.values[i]);
@@ -39,6 +40,14 @@ void expect_exact(Device &device, const Array &x, calm_dtype to) {
   }
 }
 
+TEST_P(Cast, TiesGoToTheEvenNeighbour) {
+  // bf16 keeps 7 bits behind the point: its neighbours of 1 + 2^-8 are 1 and 1 + 2^-7.
+  const Array x = real({4}, {0x1.01p0, 0x1.03p0, 0x1.0101p0, -0x1.03p0});
+  EXPECT_EQ(run(device(), cast(x, CALM_BF16))[0].values,
+            (std::vector<double>{1, 0x1.04p0, 0x1.02p0, -0x1.04p0}));
+}
+CALM_COVERS(Cast, TiesGoToTheEvenNeighbour, kHand, "cast");
+
 TEST_P(Cast, RoundsToNearestEven) {
   const calm_dtype real = device().real();
   for (const calm_dtype to : {CALM_F32, CALM_F64, CALM_BF16}) {
@@ -47,6 +56,7 @@ TEST_P(Cast, RoundsToNearestEven) {
     expect_exact(device(), with_dtype(corners(), CALM_BF16), to);
   }
 }
+CALM_COVERS(Cast, RoundsToNearestEven, kOracle, "cast");
 
 TEST_P(Cast, TakesIntegers) {
   for (const calm_dtype to : {CALM_F32, CALM_F64, CALM_BF16}) {
@@ -66,6 +76,7 @@ TEST_P(CastGradient, AgreesWithFiniteDifferences) {
   const Oracle identity = [](const Case &c) { return Tensors{Tensor(c.ins[0])}; };
   expect_gradient(device(), cast(draw(1, {5, 3}), CALM_F64), identity, {0});
 }
+CALM_COVERS(CastGradient, AgreesWithFiniteDifferences, kGradient, "cast");
 
 TEST(CastArguments, AreChecked) {
   expect_refused(cast(draw(1, {2}), CALM_I32), "dtype: expected f32, f64 or bf16, found i32");
@@ -74,6 +85,7 @@ TEST(CastArguments, AreChecked) {
                  "x: expected an f32, f64, bf16 or i32 tensor, found i64[]");
   expect_refused({"cast", {draw(1, {2})}}, "attribute dtype is missing");
 }
+CALM_COVERS(CastArguments, AreChecked, kRefused, "cast");
 
 }  // namespace
 }  // namespace calm::conformance

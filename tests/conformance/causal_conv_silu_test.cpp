@@ -33,6 +33,17 @@ TEST_P(CausalConvSilu, WeighsTheNewestValueFirst) {
   expect_values(got[0], {0.3112296656009273, 0.9716248264683639, 1.7615941559557646});
   expect_values(got[1], {2, 3});
 }
+CALM_COVERS(CausalConvSilu, WeighsTheNewestValueFirst, kHand, "causal_conv_silu");
+
+TEST_P(CausalConvSilu, SendsGradientsBackThroughEveryTap) {
+  const Case c{
+      "causal_conv_silu_grad",
+      {real({2, 1}, {1, 2}), real({1, 2}, {0.5, 0.25}), i32({0, 2}), real({2, 1}, {1, 1})}};
+  const std::vector<Array> got = run(device(), c);
+  expect_values(got[0], {0.618400804880154, 0.4968404224576562});
+  expect_values(got[1], {2.7273228771332767, 0.9936808449153124});
+}
+CALM_COVERS(CausalConvSilu, SendsGradientsBackThroughEveryTap, kHand, "causal_conv_silu_grad");
 
 TEST_P(CausalConvSilu, ContinuesFromAState) {
   // The newest column of the state is x[-1] = 1: row 0 is row 1 of the case above.
@@ -61,6 +72,8 @@ TEST_P(CausalConvSilu, AgreesWithTheOracle) {
     }
   }
 }
+CALM_COVERS(CausalConvSilu, AgreesWithTheOracle, kOracle, "causal_conv_silu",
+            "causal_conv_silu_grad");
 
 TEST_P(CausalConvSilu, StateMayBeUpdatedInPlace) {
   for (const Ragged &batch : awkward_batches()) {
@@ -96,6 +109,7 @@ TEST_P(CausalConvSiluGradient, AgreesWithFiniteDifferences) {
     expect_gradient(device(), conv(batch, 2, 3, false), oracle::causal_conv_silu, {0, 1});
   }
 }
+CALM_COVERS(CausalConvSiluGradient, AgreesWithFiniteDifferences, kGradient, "causal_conv_silu");
 
 TEST(CausalConvSiluArguments, AreChecked) {
   const Array x = draw(1, {4, 3});
@@ -112,6 +126,8 @@ TEST(CausalConvSiluArguments, AreChecked) {
   expect_refused({"causal_conv_silu_grad", {x, w, offsets, w}},
                  "grad: expected f32[4, 3], found f32[3, 2]");
 }
+CALM_COVERS(CausalConvSiluArguments, AreChecked, kRefused, "causal_conv_silu",
+            "causal_conv_silu_grad");
 
 }  // namespace
 }  // namespace calm::conformance

@@ -1,3 +1,6 @@
+#include <calm/cpp/builder.hpp>
+
+#include "core/graph/autodiff.hpp"
 #include "tests/conformance/harness.hpp"
 #include "tests/conformance/oracle/elementwise.hpp"
 
@@ -39,11 +42,13 @@ TEST_P(Columns, AreSplitInOrder) {
   expect_values(got[0], {1, 4});
   expect_values(got[1], {2, 3, 5, 6});
 }
+CALM_COVERS(Columns, AreSplitInOrder, kHand, "split");
 
 TEST_P(Columns, AreJoinedInOrder) {
   const Case c{"concat", {real({2, 1}, {1, 4}), real({2, 2}, {2, 3, 5, 6})}};
   expect_values(run(device(), c)[0], {1, 2, 3, 4, 5, 6});
 }
+CALM_COVERS(Columns, AreJoinedInOrder, kHand, "concat");
 
 TEST_P(Columns, AgreeWithTheOracle) {
   for (const std::vector<std::int64_t> &sizes : kWidths) {
@@ -53,6 +58,7 @@ TEST_P(Columns, AgreeWithTheOracle) {
     }
   }
 }
+CALM_COVERS(Columns, AgreeWithTheOracle, kOracle, "split", "concat");
 
 TEST_P(Columns, FillIgnoresWhatItIsLike) {
   for (const Shape &shape : {Shape{}, Shape{1}, Shape{63}, Shape{5, 129}}) {
@@ -60,12 +66,34 @@ TEST_P(Columns, FillIgnoresWhatItIsLike) {
     expect_oracle(device(), {"fill", {draw(1, shape)}, {value("value", -1.1)}}, oracle::fill);
   }
 }
+CALM_COVERS(Columns, FillIgnoresWhatItIsLike, kHand, "fill");
+CALM_COVERS(Columns, FillIgnoresWhatItIsLike, kOracle, "fill");
 
 TEST_P(ColumnsGradient, AgreesWithFiniteDifferences) {
   expect_gradient(device(), split(5, {3, 1, 4}), oracle::split, {0}, {0, 1, 2});
   expect_gradient(device(), concat(5, {3, 1, 4}), oracle::concat, {0, 1, 2});
   expect_gradient(device(), concat(5, {3, 1, 4}), oracle::concat, {1});
 }
+CALM_COVERS(ColumnsGradient, AgreesWithFiniteDifferences, kGradient, "split", "concat");
+
+TEST_P(ColumnsGradient, OfAFillIsNothing) {
+  const Array like = draw(1, {5, 3});
+  graph::ParamLayout layout;
+  graph::Graph graph("fill", {1, 1, 1}, device().real(), layout, operator_lookup());
+  calm_param param{};
+  param.size = sizeof param;
+  param.name = str("like");
+  param.type = type_of(like, device().real());
+  layout.declare(param);
+  layout.freeze();
+  const graph::GraphBuilder builder(graph);
+  const Builder b = builder.face();
+  const Value loss = b.op("sum", {b.op("fill", {graph.param(param)}, {value("value", 3.0)})});
+  exercised(Kind::kGradient, "fill", "like");
+  EXPECT_FALSE(
+      graph::differentiate(graph, loss, graph.input("seed", type_of(real(1), device().real())))[0]);
+}
+CALM_COVERS(ColumnsGradient, OfAFillIsNothing, kGradient, "fill");
 
 TEST_P(ColumnsGradient, OfAnUnusedPartIsZero) {
   expect_gradient(device(), split(5, {3, 1, 4}), oracle::split, {0}, {1});
@@ -88,6 +116,7 @@ TEST(ColumnsArguments, AreChecked) {
                  "x1: expected an f32 or f64 tensor of rank 2, found f32[2]");
   expect_refused({"fill", {i32({1})}}, "like: expected an f32 or f64 tensor, found i32[1]");
 }
+CALM_COVERS(ColumnsArguments, AreChecked, kRefused, "split", "concat", "fill");
 
 }  // namespace
 }  // namespace calm::conformance

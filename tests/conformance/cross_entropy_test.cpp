@@ -37,6 +37,16 @@ TEST_P(CrossEntropy, SumsOverRowsWithATarget) {
   expect_values(got[0], {0.28768207245178085 + 1.3862943611198906});
   expect_values(got[1], {1.3862943611198906, 0, 1.3862943611198906});
 }
+CALM_COVERS(CrossEntropy, SumsOverRowsWithATarget, kHand, "cross_entropy");
+
+TEST_P(CrossEntropy, GradientIsTheProbabilityLessTheTarget) {
+  const double l3 = 1.0986122886681098;
+  const Case c{
+      "cross_entropy_grad",
+      {real({2, 2}, {0, l3, 0, l3}), i32({1, -1}), real({2}, {1.3862943611198906, 0}), real(0.5)}};
+  expect_values(run(device(), c)[0], {0.125, -0.125, 0, 0}, 0.5);
+}
+CALM_COVERS(CrossEntropy, GradientIsTheProbabilityLessTheTarget, kHand, "cross_entropy_grad");
 
 TEST_P(CrossEntropy, IsZeroWhenNoRowCounts) {
   const Case c{"cross_entropy", {draw(1, {2, 5}), i32({-1, -1})}};
@@ -59,11 +69,13 @@ TEST_P(CrossEntropy, AgreesWithTheOracle) {
     expect_oracle(device(), loss_grad(rows, classes), oracle::cross_entropy_grad);
   }
 }
+CALM_COVERS(CrossEntropy, AgreesWithTheOracle, kOracle, "cross_entropy", "cross_entropy_grad");
 
 TEST_P(CrossEntropyGradient, AgreesWithFiniteDifferences) {
   expect_gradient(device(), loss(7, 5), oracle::cross_entropy, {0});
   expect_gradient(device(), loss(3, 65), oracle::cross_entropy, {0});
 }
+CALM_COVERS(CrossEntropyGradient, AgreesWithFiniteDifferences, kGradient, "cross_entropy");
 
 TEST(CrossEntropyArguments, AreChecked) {
   const Array logits = draw(1, {4, 3});
@@ -79,6 +91,7 @@ TEST(CrossEntropyArguments, AreChecked) {
   expect_refused({"cross_entropy_grad", {logits, good, draw(1, {4}), draw(1, {1})}},
                  "grad: expected f32[], found f32[1]");
 }
+CALM_COVERS(CrossEntropyArguments, AreChecked, kRefused, "cross_entropy", "cross_entropy_grad");
 
 }  // namespace
 }  // namespace calm::conformance

@@ -26,6 +26,7 @@ TEST_P(Elementwise, BinaryOperatorsTakeARowOrAScalarSecond) {
   expect_values(run(device(), {"mul", {a, a}})[0], {1, 4, 9, 16});
   expect_values(run(device(), {"div", {a, real({2}, {2, 4})}})[0], {0.5, 0.5, 1.5, 1});
 }
+CALM_COVERS(Elementwise, BinaryOperatorsTakeARowOrAScalarSecond, kHand, "add", "sub", "mul", "div");
 
 TEST_P(Elementwise, UnaryOperatorsHaveTheirValues) {
   const Array x = real({2}, {1, 4});
@@ -37,6 +38,8 @@ TEST_P(Elementwise, UnaryOperatorsHaveTheirValues) {
   expect_values(run(device(), {"sigmoid", {x}})[0], {0.7310585786300049, 0.9820137900379085});
   expect_values(run(device(), {"tanh", {x}})[0], {0.7615941559557649, 0.999329299739067});
 }
+CALM_COVERS(Elementwise, UnaryOperatorsHaveTheirValues, kHand, "neg", "exp", "log", "sqrt",
+            "square", "sigmoid", "tanh");
 
 TEST_P(Elementwise, SigmoidAndTanhStandLargeArguments) {
   const Array x = real({2}, {-1000, 1000});
@@ -69,12 +72,16 @@ TEST_P(Elementwise, AgreesWithTheOracle) {
     }
   }
 }
+CALM_COVERS(Elementwise, AgreesWithTheOracle, kOracle, "add", "sub", "mul", "div", "neg", "exp",
+            "log", "sqrt", "square", "sigmoid", "tanh");
 
 TEST_P(ElementwiseGradient, OfUnaryOperatorsAgreesWithFiniteDifferences) {
   for (const char *op : kUnary) {
     expect_gradient(device(), {op, {operand(op, 1, {5, 13})}}, oracle::unary, {0});
   }
 }
+CALM_COVERS(ElementwiseGradient, OfUnaryOperatorsAgreesWithFiniteDifferences, kGradient, "neg",
+            "exp", "log", "sqrt", "square", "sigmoid", "tanh");
 
 TEST_P(ElementwiseGradient, OfABroadcastOperandIsSummed) {
   for (const char *op : kBinary) {
@@ -90,6 +97,8 @@ TEST_P(ElementwiseGradient, OfABroadcastOperandIsSummed) {
     expect_gradient(device(), scalar, oracle::binary, {1});
   }
 }
+CALM_COVERS(ElementwiseGradient, OfABroadcastOperandIsSummed, kGradient, "add", "sub", "mul",
+            "div");
 
 TEST(ElementwiseArguments, AreChecked) {
   for (const char *op : kBinary) {
@@ -106,6 +115,8 @@ TEST(ElementwiseArguments, AreChecked) {
     expect_refused({op, {absent()}}, "x: expected an f32 or f64 tensor, found nothing");
   }
 }
+CALM_COVERS(ElementwiseArguments, AreChecked, kRefused, "add", "sub", "mul", "div", "neg", "exp",
+            "log", "sqrt", "square", "sigmoid", "tanh");
 
 }  // namespace
 }  // namespace calm::conformance

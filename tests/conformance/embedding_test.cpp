@@ -19,12 +19,14 @@ TEST_P(Embedding, PicksRowsOfTheTable) {
   const Case c{"embedding", {i32({2, 0, 2}), real({3, 2}, {1, 2, 3, 4, 5, 6})}};
   expect_values(run(device(), c)[0], {5, 6, 1, 2, 5, 6});
 }
+CALM_COVERS(Embedding, PicksRowsOfTheTable, kHand, "embedding");
 
 TEST_P(Embedding, AddsUpTheGradientsOfEqualIds) {
   const Case c{
       "embedding_grad", {i32({2, 0, 2}), real({3, 2}, {1, 2, 3, 4, 5, 6})}, {value("rows", 4)}};
   expect_values(run(device(), c)[0], {3, 4, 0, 0, 6, 8, 0, 0});
 }
+CALM_COVERS(Embedding, AddsUpTheGradientsOfEqualIds, kHand, "embedding_grad");
 
 TEST_P(Embedding, AgreesWithTheOracle) {
   for (const auto &[rows, table, width] : std::vector<std::array<std::int64_t, 3>>{
@@ -37,10 +39,12 @@ TEST_P(Embedding, AgreesWithTheOracle) {
         oracle::embedding_grad);
   }
 }
+CALM_COVERS(Embedding, AgreesWithTheOracle, kOracle, "embedding", "embedding_grad");
 
 TEST_P(EmbeddingGradient, AgreesWithFiniteDifferences) {
   expect_gradient(device(), {"embedding", {ids(17, 5), draw(1, {5, 3})}}, oracle::embedding, {1});
 }
+CALM_COVERS(EmbeddingGradient, AgreesWithFiniteDifferences, kGradient, "embedding");
 
 TEST(EmbeddingArguments, AreChecked) {
   const Array table = draw(1, {5, 3});
@@ -56,6 +60,7 @@ TEST(EmbeddingArguments, AreChecked) {
                  "grad: expected an f32 or f64 tensor of rank 2, found i32[1]");
   expect_refused({"embedding_grad", {i32({1, 2}), grad}}, "attribute rows is missing");
 }
+CALM_COVERS(EmbeddingArguments, AreChecked, kRefused, "embedding", "embedding_grad");
 
 }  // namespace
 }  // namespace calm::conformance

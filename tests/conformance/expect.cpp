@@ -32,15 +32,6 @@ std::string index_text(std::size_t flat, const Shape &shape) {
   return shape.empty() ? "[]" : text;
 }
 
-std::string describe_case(const Case &c) {
-  std::string text = c.op + "(";
-  for (std::size_t i = 0; i < c.ins.size(); ++i) {
-    text += (i == 0 ? "" : ", ") +
-            (c.ins[i].present ? describe(type_of(c.ins[i], CALM_F32)) : std::string("absent"));
-  }
-  return text + ")";
-}
-
 // Weights of output k in the loss, of either sign.
 Array loss_weights(std::size_t k, const Shape &shape) { return draw(7000 + k, shape, -1, 1); }
 
@@ -89,6 +80,7 @@ void expect_within(const Array &got, const Tensor &want, const std::string &what
 
 void expect_oracle(Device &device, const Case &c, Oracle oracle) {
   SCOPED_TRACE(describe_case(c));
+  exercised(Kind::kOracle, c.op, describe_case(c));
   const std::vector<Array> got = run(device, c);
   const Tensors want = oracle(c);
   ASSERT_EQ(got.size(), want.size());
@@ -112,6 +104,7 @@ void expect_gradient(Device &device, const Case &c, Oracle oracle,
                      const std::vector<std::uint32_t> &wrt,
                      const std::vector<std::uint32_t> &outs) {
   SCOPED_TRACE(describe_case(c));
+  exercised(Kind::kGradient, c.op, describe_case(c));
   Case work = c;
   const Tensors results = oracle(work);
   const std::int64_t rows = c.ins[0].shape.empty() ? 1 : c.ins[0].shape[0];

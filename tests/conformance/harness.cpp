@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
+#include <iterator>
 #include <sstream>
 
 #include <calm/cpp/error.hpp>
@@ -17,6 +17,9 @@ namespace calm::conformance {
 using graph::Slot;
 
 namespace {
+
+// NaN in every real dtype, an index far out in integers.
+constexpr unsigned char kPoison = 0xff;
 
 // Libraries stay loaded until the process ends, so one registry serves every test.
 PluginRegistry &registry() {
@@ -49,9 +52,19 @@ graph::Bucket bucket_of(const Case &c) {
 
 }  // namespace
 
+std::vector<std::string> wanted_backends() {
+  const char *given = std::getenv("CALM_TEST_BACKENDS");
+  std::istringstream names(given == nullptr ? "" : given);
+  return {std::istream_iterator<std::string>(names), std::istream_iterator<std::string>()};
+}
+
 std::vector<Target> targets() {
   std::vector<Target> all;
+  const std::vector<std::string> wanted = wanted_backends();
   for (const std::string &id : registry().ids("backend")) {
+    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), id) == wanted.end()) {
+      continue;
+    }
     const calm_backend &backend = registry().backend(id);
     std::uint32_t devices = 0;
     calm_device device{};
@@ -105,93 +118,131 @@ calm_type type_of(const Array &array, calm_dtype real) {
   return type;
 }
 
-Prepared::Prepared(Device &device, const graph::Graph &graph) {
-  const graph::Program plan(graph);
-  run::SlotBuffers slots{};
-  for (std::size_t i = 0; i < graph::kSlots; ++i) {
-    const auto slot = static_cast<Slot>(i);
-    if (slot != Slot::kWorkspace && plan.slot_bytes(slot) > 0) {
-      buffers_[i] = run::Buffer(device.session(), plan.slot_bytes(slot));
-      slots[i] = &buffers_[i];
+Prepared::Prepared(Device &device, const graph::Graph &graph)
+    : session_(&device.session()), plan_(session_->plan(graph)), program_(*plan_), step_(*plan_) {
+  std::array<calm_buffer *, graph::kSlots> handles{};
+  for (std::uint32_t i = 0; i < graph::kSlots; ++i) {
+    if (program_.slot_bytes(i) > 0) {
+      buffers_[i] = run::Buffer(*session_, program_.slot_bytes(i));
+      handles[i] = buffers_[i].handle();
+      const std::vector<unsigned char> filled(program_.slot_bytes(i), kPoison);
+      buffers_[i].write(0, filled.data(), filled.size());
     }
   }
-  program_ = device.session().compile(graph, slots);
+  call(session_->backend().compile, session_->handle(), &program_.table(), calm_table{},
+       &executable_);
+  call(session_->backend().bind, session_->handle(), executable_, handles.data(), graph::kSlots,
+       &binding_);
+}
+
+Prepared::~Prepared() {
+  if (binding_ != nullptr) {
+    session_->backend().unbind(session_->handle(), binding_);
+  }
+  if (executable_ != nullptr) {
+    session_->backend().release(session_->handle(), executable_);
+  }
 }
 
 void Prepared::write(Slot slot, std::uint64_t offset, calm_dtype dtype, const Array &array) {
   const std::vector<unsigned char> bytes = encode(dtype, array.values);
-  buffer(slot).write(offset, bytes.data(), bytes.size());
+  buffer(slot).write(program_.moved(slot, offset), bytes.data(), bytes.size());
 }
 
 void Prepared::set(Slot slot, std::string_view name, const Array &array) {
-  const graph::Binding &binding = program_->program().binding(slot, name);
+  const graph::Binding &binding = plan_->binding(slot, name);
   write(slot, binding.offset, binding.type.dtype, array);
 }
 
-void Prepared::poison_outputs() {
-  const std::vector<unsigned char> poison(program_->program().slot_bytes(Slot::kOutput), 0xff);
-  if (!poison.empty()) {
-    buffer(Slot::kOutput).write(0, poison.data(), poison.size());
+std::vector<unsigned char> Prepared::contents(std::uint32_t slot) const {
+  std::vector<unsigned char> bytes(program_.slot_bytes(slot));
+  if (!bytes.empty()) {
+    buffers_[slot].read(0, bytes.data(), bytes.size());
+  }
+  return bytes;
+}
+
+void Prepared::poison() {
+  for (const Slot slot : {Slot::kOutput, Slot::kWorkspace}) {
+    const std::vector<unsigned char> bytes(program_.slot_bytes(static_cast<std::uint32_t>(slot)),
+                                           kPoison);
+    if (!bytes.empty()) {
+      buffer(slot).write(0, bytes.data(), bytes.size());
+    }
   }
 }
 
 void Prepared::run() {
-  poison_outputs();
-  std::vector<unsigned char> before(program_->program().slot_bytes(Slot::kInput));
-  std::vector<unsigned char> after(before.size());
-  if (!before.empty()) {
-    buffer(Slot::kInput).read(0, before.data(), before.size());
-  }
-  program_->run();
-  if (!after.empty()) {
-    buffer(Slot::kInput).read(0, after.data(), after.size());
-  }
-  EXPECT_EQ(before, after) << "an input was written";
-  check_margins();
+  poison();
+  const auto input = static_cast<std::uint32_t>(Slot::kInput);
+  const std::vector<unsigned char> before = contents(input);
+  std::uint64_t fence = 0;
+  const auto block = step_.bytes();
+  call(session_->backend().run, session_->handle(), binding_, block.data(), block.size(), &fence);
+  call(session_->backend().wait, session_->handle(), fence);
+  EXPECT_EQ(before, contents(input)) << "an input was written";
+  check_zones();
 }
 
-void Prepared::check_margins() const {
-  std::vector<unsigned char> bytes(program_->program().slot_bytes(Slot::kOutput));
-  if (bytes.empty()) {
-    return;
-  }
-  buffer(Slot::kOutput).read(0, bytes.data(), bytes.size());
-  for (const graph::Binding &b : program_->program().bindings()) {
-    if (b.slot == Slot::kOutput) {
-      std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(b.offset), b.bytes, 0xff);
+void Prepared::check_zones() const {
+  for (std::uint32_t slot = 0; slot < graph::kSlots; ++slot) {
+    const std::vector<unsigned char> bytes = contents(slot);
+    for (const SpacedProgram::Range &zone : program_.zones(slot)) {
+      for (std::uint64_t i = zone.begin; i < zone.end; ++i) {
+        if (bytes[i] != kPoison) {
+          ADD_FAILURE() << "written between the tensors of slot "
+                        << graph::slot_name(static_cast<Slot>(slot)) << ", " << i - zone.begin
+                        << " bytes behind one and " << zone.end - i << " before the next";
+          break;
+        }
+      }
     }
   }
-  EXPECT_TRUE(std::all_of(bytes.begin(), bytes.end(), [](unsigned char b) { return b == 0xff; }))
-      << "written beyond an output";
 }
 
 Array Prepared::get(Slot slot, std::string_view name) const {
-  const graph::Binding &binding = program_->program().binding(slot, name);
+  const graph::Binding &binding = plan_->binding(slot, name);
   std::vector<unsigned char> bytes(binding.bytes);
-  buffer(slot).read(binding.offset, bytes.data(), bytes.size());
+  buffer(slot).read(program_.moved(slot, binding.offset), bytes.data(), bytes.size());
   Array out{binding.type.dtype, {}, decode(binding.type.dtype, bytes), binding.type.axis0};
   out.shape.assign(binding.type.shape, binding.type.shape + binding.type.rank);
   return out;
 }
 
-PreparedCase::PreparedCase(Device &device, const Case &c) : case_(c) {
+bool PreparedCase::is_step(std::size_t operand) const {
+  const Array &in = case_.ins[operand];
+  return scalars_ == Scalars::kStepValues && in.present && in.shape.empty() &&
+         update_of(static_cast<std::uint32_t>(operand), false) == nullptr;
+}
+
+// The pair that overwrites operand `index`, or in which output `index` does.
+const std::pair<std::uint32_t, std::uint32_t> *PreparedCase::update_of(std::uint32_t index,
+                                                                       bool of_output) const {
+  for (const auto &pair : case_.updates) {
+    if ((of_output ? pair.first : pair.second) == index) {
+      return &pair;
+    }
+  }
+  return nullptr;
+}
+
+PreparedCase::PreparedCase(Device &device, const Case &c, Scalars scalars)
+    : case_(c), scalars_(scalars) {
   layout_.freeze();
   graph::Graph graph("conformance", bucket_of(c), device.real(), layout_, operator_lookup());
   std::vector<Value> ins;
   for (std::uint32_t i = 0; i < c.ins.size(); ++i) {
-    const bool updated = std::any_of(c.updates.begin(), c.updates.end(),
-                                     [i](const auto &pair) { return pair.second == i; });
     const calm_type type = type_of(c.ins[i], device.real());
+    const bool updated = update_of(i, false) != nullptr;
     ins.push_back(!c.ins[i].present ? Value{}
+                  : is_step(i)      ? graph.step_value(name_of("in", i), type.dtype)
                   : updated         ? graph.stored(name_of("in", i), Slot::kState, type)
                                     : graph.input(name_of("in", i), type));
   }
   const std::vector<Value> outs = graph.emit(c.op, 1, ins, c.attrs);
   n_out_ = static_cast<std::uint32_t>(outs.size());
   for (std::uint32_t i = 0; i < n_out_; ++i) {
-    const auto pair = std::find_if(c.updates.begin(), c.updates.end(),
-                                   [i](const auto &p) { return p.first == i; });
-    if (pair != c.updates.end()) {
+    if (const auto *pair = update_of(i, true); pair != nullptr) {
       graph.update(outs[i], ins[pair->second]);
     } else if (c.only.empty() || std::count(c.only.begin(), c.only.end(), i) != 0) {
       graph.output(name_of("out", i), outs[i]);
@@ -202,21 +253,25 @@ PreparedCase::PreparedCase(Device &device, const Case &c) : case_(c) {
 }
 
 std::vector<Array> PreparedCase::run() {
-  const auto updater = [this](std::uint32_t index, bool of_output) {
-    return std::find_if(case_.updates.begin(), case_.updates.end(),
-                        [&](const auto &p) { return (of_output ? p.first : p.second) == index; });
-  };
+  exercised(Kind::kHand, case_.op, describe_case(case_));
   for (std::uint32_t i = 0; i < case_.ins.size(); ++i) {
-    if (case_.ins[i].present) {
-      const bool updated = updater(i, false) != case_.updates.end();
-      prepared_->set(updated ? Slot::kState : Slot::kInput, name_of("in", i), case_.ins[i]);
+    const Array &in = case_.ins[i];
+    if (!in.present) {
+      continue;
+    }
+    if (!is_step(i)) {
+      const bool updated = update_of(i, false) != nullptr;
+      prepared_->set(updated ? Slot::kState : Slot::kInput, name_of("in", i), in);
+    } else if (in.dtype == kReal) {
+      prepared_->step().set(name_of("in", i), in.values[0]);
+    } else {
+      prepared_->step().set_integer(name_of("in", i), static_cast<std::int64_t>(in.values[0]));
     }
   }
   prepared_->run();
   std::vector<Array> outs;
   for (std::uint32_t i = 0; i < n_out_; ++i) {
-    const auto pair = updater(i, true);
-    if (pair != case_.updates.end()) {
+    if (const auto *pair = update_of(i, true); pair != nullptr) {
       outs.push_back(prepared_->get(Slot::kState, name_of("in", pair->second)));
     } else if (case_.only.empty() || std::count(case_.only.begin(), case_.only.end(), i) != 0) {
       outs.push_back(prepared_->get(Slot::kOutput, name_of("out", i)));
@@ -227,9 +282,22 @@ std::vector<Array> PreparedCase::run() {
   return outs;
 }
 
+std::string describe_case(const Case &c) {
+  std::string text = c.op + "(";
+  for (std::size_t i = 0; i < c.ins.size(); ++i) {
+    text += i == 0 ? "" : ", ";
+    text += c.ins[i].present ? describe(type_of(c.ins[i], CALM_F32)) : std::string("absent");
+    if (c.ins[i].present && c.ins[i].shape.empty()) {
+      text += " " + std::to_string(c.ins[i].values[0]);
+    }
+  }
+  return text + ")";
+}
+
 std::vector<Array> run(Device &device, const Case &c) { return PreparedCase(device, c).run(); }
 
 void expect_refused(const Case &c, const std::string &message) {
+  exercised(Kind::kRefused, c.op, message);
   graph::ParamLayout layout;
   graph::Graph graph("refused", {1, 1, 1}, CALM_F32, layout, operator_lookup());
   std::vector<Value> ins;

@@ -16,9 +16,11 @@
 #include "core/graph/params.hpp"
 #include "core/run/session.hpp"
 #include "tests/conformance/case.hpp"
+#include "tests/conformance/coverage.hpp"
+#include "tests/conformance/spaced.hpp"
 
 // Runs cases on every backend found beside the tests (and on CALM_PLUGIN_PATH), in every real dtype
-// it has. A backend joins by being a plugin there.
+// it has. A backend joins by being a plugin there. CALM_TEST_BACKENDS="reference cuda" picks some.
 namespace calm::conformance {
 
 struct Target {
@@ -26,7 +28,9 @@ struct Target {
   calm_dtype real;
 };
 void PrintTo(const Target &target, std::ostream *out);
-/// Backends with a usable device times their dtypes.
+/// The names in CALM_TEST_BACKENDS; none: every backend is tested.
+std::vector<std::string> wanted_backends();
+/// Backends to test that have a usable device, times their dtypes.
 std::vector<Target> targets();
 /// Those with f64, where gradients are compared with finite differences.
 std::vector<Target> f64_targets();
@@ -50,41 +54,66 @@ class Device {
 graph::OperatorLookup operator_lookup();
 calm_type type_of(const Array &array, calm_dtype real);
 
-/// A graph's buffers and its compiled program. Outputs are filled with 0xff before each run, and
-/// what lies between them is checked after it; inputs must come back unchanged.
+/// A graph's buffers and its compiled program, its tensors apart from each other (spaced.hpp).
+/// Outputs, temporaries and what lies between tensors are filled with 0xff before each run; after
+/// it the zones between tensors and the inputs must be as they were.
 class Prepared {
  public:
   Prepared(Device &device, const graph::Graph &graph);
+  ~Prepared();
+  Prepared(const Prepared &) = delete;
+  Prepared &operator=(const Prepared &) = delete;
+
   void set(graph::Slot slot, std::string_view name, const Array &array);
   void write(graph::Slot slot, std::uint64_t offset, calm_dtype dtype, const Array &array);
+  run::StepBlock &step() { return step_; }
   void run();
   Array get(graph::Slot slot, std::string_view name) const;
 
  private:
-  void poison_outputs();
-  void check_margins() const;
+  std::vector<unsigned char> contents(std::uint32_t slot) const;
+  void poison();
+  void check_zones() const;
   run::Buffer &buffer(graph::Slot slot) { return buffers_[static_cast<std::size_t>(slot)]; }
   const run::Buffer &buffer(graph::Slot slot) const {
     return buffers_[static_cast<std::size_t>(slot)];
   }
 
+  run::Session *session_;
+  std::unique_ptr<graph::Program> plan_;
+  SpacedProgram program_;
+  run::StepBlock step_;
   std::array<run::Buffer, graph::kSlots> buffers_;
-  std::unique_ptr<run::BoundProgram> program_;
+  calm_executable *executable_ = nullptr;
+  calm_binding *binding_ = nullptr;
 };
+
+/// How scalar operands reach the operator.
+enum class Scalars { kInputs, kStepValues };
 
 /// A case as a program of one node.
 class PreparedCase {
  public:
-  PreparedCase(Device &device, const Case &c);
+  PreparedCase(Device &device, const Case &c, Scalars scalars = Scalars::kInputs);
+  /// Other contents from now on; shapes and attributes must be those of the case before.
+  void change(const Case &c) { case_ = c; }
   /// Outputs in order; those not asked for are absent.
   std::vector<Array> run();
 
  private:
+  bool is_step(std::size_t operand) const;
+  const std::pair<std::uint32_t, std::uint32_t> *update_of(std::uint32_t index,
+                                                           bool of_output) const;
+
   graph::ParamLayout layout_;
   Case case_;
+  Scalars scalars_;
   std::uint32_t n_out_ = 0;
   std::unique_ptr<Prepared> prepared_;
 };
+
+/// A case in words: the operator, its operands' types and its scalars.
+std::string describe_case(const Case &c);
 
 /// Runs the case once.
 std::vector<Array> run(Device &device, const Case &c);
@@ -115,6 +144,8 @@ class OnBackend : public testing::TestWithParam<Target> {
   std::unique_ptr<Device> device_;
 };
 
+// The name of a class cannot stand in parentheses.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 /// Names a suite of TEST_P that runs on every backend and dtype.
 #define CALM_ON_EVERY_BACKEND(Suite)                                                 \
   class Suite : public calm::conformance::OnBackend {};                              \
@@ -125,5 +156,6 @@ class OnBackend : public testing::TestWithParam<Target> {
   class Suite : public calm::conformance::OnBackend {};                                  \
   INSTANTIATE_TEST_SUITE_P(, Suite, testing::ValuesIn(calm::conformance::f64_targets()), \
                            calm::conformance::target_name)
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace calm::conformance

@@ -30,6 +30,19 @@ TEST_P(LayerNorm, NormalisesEachRowWithTheBiasedVariance) {
   expect_values(got[1], {2});
   expect_values(got[2], {0.9999950000374997});
 }
+CALM_COVERS(LayerNorm, NormalisesEachRowWithTheBiasedVariance, kHand, "layer_norm");
+
+TEST_P(LayerNorm, GradientLosesItsMeanAndItsShareOfTheRow) {
+  const Case c{"layer_norm_grad",
+               {real({1, 3}, {-1, 0, 1}), real({3}, {1, 1, 2}), real({1}, {0}), real({1}, {1}),
+                real({1, 3}, {1, 2, 3})}};
+  const std::vector<Array> got = run(device(), c);
+  // Weighted gradients 1 2 6: mean 3, mean of their products with the row 5/3.
+  expect_values(got[0], {-1.0 / 3, -1, 4.0 / 3}, 6);
+  expect_values(got[1], {-1, 0, 3});
+  expect_values(got[2], {1, 2, 3});
+}
+CALM_COVERS(LayerNorm, GradientLosesItsMeanAndItsShareOfTheRow, kHand, "layer_norm_grad");
 
 TEST_P(LayerNorm, GivesTheBiasWhereARowIsConstant) {
   const Case c{"layer_norm",
@@ -47,6 +60,7 @@ TEST_P(LayerNorm, AgreesWithTheOracle) {
     expect_oracle(device(), normed_grad(rows, width), oracle::layer_norm_grad);
   }
 }
+CALM_COVERS(LayerNorm, AgreesWithTheOracle, kOracle, "layer_norm", "layer_norm_grad");
 
 TEST_P(LayerNorm, KeepsItsPrecisionFarFromZero) {
   expect_oracle(device(), normed(3, 64, 1000), oracle::layer_norm);
@@ -57,6 +71,7 @@ TEST_P(LayerNormGradient, AgreesWithFiniteDifferences) {
   expect_gradient(device(), normed(3, 17), oracle::layer_norm, {0, 1, 2});
   expect_gradient(device(), normed(65, 3), oracle::layer_norm, {1, 2});
 }
+CALM_COVERS(LayerNormGradient, AgreesWithFiniteDifferences, kGradient, "layer_norm");
 
 TEST(LayerNormArguments, AreChecked) {
   const Array x = draw(1, {4, 3});
@@ -71,6 +86,7 @@ TEST(LayerNormArguments, AreChecked) {
   expect_refused({"layer_norm_grad", {x, w, row, row, w}},
                  "grad: expected f32[4, 3], found f32[3]");
 }
+CALM_COVERS(LayerNormArguments, AreChecked, kRefused, "layer_norm", "layer_norm_grad");
 
 }  // namespace
 }  // namespace calm::conformance

@@ -29,6 +29,7 @@ TEST_P(Matmul, MultipliesRowsByColumns) {
   const Array b = real({3, 2}, {7, 8, 9, 10, 11, 12});
   expect_values(run(device(), {"matmul", {a, b}})[0], {58, 64, 139, 154});
 }
+CALM_COVERS(Matmul, MultipliesRowsByColumns, kHand, "matmul");
 
 TEST_P(Matmul, ReadsTransposedOperandsByColumns) {
   const Array a = real({3, 2}, {1, 4, 2, 5, 3, 6});
@@ -47,6 +48,7 @@ TEST_P(Matmul, AgreesWithTheOracle) {
     }
   });
 }
+CALM_COVERS(Matmul, AgreesWithTheOracle, kOracle, "matmul");
 
 TEST_P(Matmul, SumsOverManyRowsStayAccurate) {
   // All terms positive, as in gradients of a bias: errors of a plain loop would add up.
@@ -68,6 +70,7 @@ TEST_P(MatmulGradient, AgreesWithFiniteDifferencesInEveryTransposition) {
     expect_gradient(device(), product(2, 3, 17, ta, tb), oracle::matmul, {0});
   });
 }
+CALM_COVERS(MatmulGradient, AgreesWithFiniteDifferencesInEveryTransposition, kGradient, "matmul");
 
 TEST(MatmulArguments, AreChecked) {
   expect_refused({"matmul", {draw(1, {2, 3}), draw(1, {4, 5})}},
@@ -82,6 +85,7 @@ TEST(MatmulArguments, AreChecked) {
   expect_refused({"matmul", {draw(1, {2, 3}), draw(1, {3, 5})}, {value("alpha", 2.0)}},
                  "unknown attribute alpha");
 }
+CALM_COVERS(MatmulArguments, AreChecked, kRefused, "matmul");
 
 }  // namespace
 }  // namespace calm::conformance

@@ -24,6 +24,7 @@ TEST_P(Optimizer, AccumulateAddsButTheFirstTime) {
   expect_values(run(device(), {"accumulate", {sum, x, scalar_i32(0.0)}})[0], {11, 22});
   expect_values(run(device(), {"accumulate", {sum, x, scalar_i32(1.0)}})[0], {10, 20});
 }
+CALM_COVERS(Optimizer, AccumulateAddsButTheFirstTime, kHand, "accumulate");
 
 TEST_P(Optimizer, TheFirstMicroBatchNeverReadsTheOldSum) {
   Case c{"accumulate", {real({2}, {kNan, kNan}), real({2}, {10, 20}), scalar_i32(1.0)}};
@@ -41,6 +42,7 @@ TEST_P(Optimizer, AccumulateAgreesWithTheOracle) {
     }
   }
 }
+CALM_COVERS(Optimizer, AccumulateAgreesWithTheOracle, kOracle, "accumulate");
 
 TEST_P(Optimizer, GlobalNormClipsOnlyLongGradients) {
   const Array x = real({2}, {3, 0});
@@ -54,6 +56,7 @@ TEST_P(Optimizer, GlobalNormClipsOnlyLongGradients) {
   got = run(device(), {"global_norm", {x, y}, {value("max_norm", 0.0)}});
   expect_values(got[1], {0});
 }
+CALM_COVERS(Optimizer, GlobalNormClipsOnlyLongGradients, kHand, "global_norm");
 
 TEST_P(Optimizer, GlobalNormSeesWhatIsNotFinite) {
   for (const double bad : {kNan, std::numeric_limits<double>::infinity()}) {
@@ -74,6 +77,7 @@ TEST_P(Optimizer, GlobalNormAgreesWithTheOracle) {
   const Case zero{"global_norm", {real({2}, {0, 0})}, {value("max_norm", 1.0)}};
   expect_oracle(device(), zero, oracle::global_norm);
 }
+CALM_COVERS(Optimizer, GlobalNormAgreesWithTheOracle, kOracle, "global_norm");
 
 TEST_P(Optimizer, GlobalNormIsAccurateOverManyElements) {
   const Case c{"global_norm", {draw(1, {200000}, 1, 2)}, {value("max_norm", 1.0)}};
@@ -95,6 +99,16 @@ TEST_P(Optimizer, GuardIsStickyAfterThreeRefusalsInARow) {
   EXPECT_EQ(guard(1, 3), std::pair(0.0, 3.0));
   EXPECT_EQ(guard(0, 3), std::pair(0.0, 3.0));
 }
+CALM_COVERS(Optimizer, GuardIsStickyAfterThreeRefusalsInARow, kHand, "guard");
+
+TEST_P(Optimizer, GuardAgreesWithTheOracle) {
+  for (const double ok : {0.0, 1.0}) {
+    for (const double bad : {0.0, 1.0, 2.0, 3.0, 7.0}) {
+      expect_oracle(device(), {"guard", {scalar_i32(ok), scalar_i32(bad)}}, oracle::guard);
+    }
+  }
+}
+CALM_COVERS(Optimizer, GuardAgreesWithTheOracle, kOracle, "guard");
 
 TEST_P(Optimizer, GuardUpdatesItsCounterInPlace) {
   Case c{"guard", {scalar_i32(0.0), scalar_i32(2.0)}};
@@ -116,6 +130,7 @@ TEST_P(Optimizer, AdamwTakesAStep) {
   expect_values(got[1], {m});
   expect_values(got[2], {v});
 }
+CALM_COVERS(Optimizer, AdamwTakesAStep, kHand, "adamw");
 
 TEST_P(Optimizer, AdamwAgreesWithTheOracle) {
   for (const std::int64_t n : {1, 2, 3, 5, 7, 17, 63, 64, 65, 129, 5000}) {
@@ -127,6 +142,7 @@ TEST_P(Optimizer, AdamwAgreesWithTheOracle) {
     }
   }
 }
+CALM_COVERS(Optimizer, AdamwAgreesWithTheOracle, kOracle, "adamw");
 
 TEST_P(Optimizer, AdamwLeavesEverythingWhenToldNotToGo) {
   Case c = adamw(65, 0.5, 0);
@@ -160,6 +176,25 @@ TEST_P(Optimizer, RecordWritesOneRowOfTheRing) {
   c.updates = {{0, 0}};
   expect_values(run(device(), c)[0], {1, 2, 0.5, 9, 5, 6});
 }
+CALM_COVERS(Optimizer, RecordWritesOneRowOfTheRing, kHand, "record");
+
+TEST_P(Optimizer, RecordAgreesWithTheOracle) {
+  for (const std::int64_t rows : {1, 2, 3, 64}) {
+    for (const std::int64_t columns : {1, 2, 3, 6}) {
+      for (const double row : {0.0, 1.0, 63.0, 64.0, 1000001.0}) {
+        Case c{"record", {draw(1, {rows, columns}), scalar_i32(row)}};
+        for (std::int64_t i = 0; i < columns; ++i) {
+          const double x = static_cast<double>(i) + 0.5;
+          c.ins.push_back(i % 2 == 0 ? real(x) : scalar_i32(std::floor(x)));
+        }
+        expect_oracle(device(), c, oracle::record);
+        c.updates = {{0, 0}};
+        expect_oracle(device(), c, oracle::record);
+      }
+    }
+  }
+}
+CALM_COVERS(Optimizer, RecordAgreesWithTheOracle, kOracle, "record");
 
 TEST(OptimizerArguments, AreChecked) {
   const Array x = draw(1, {3});
@@ -188,6 +223,8 @@ TEST(OptimizerArguments, AreChecked) {
   c.ins[8] = real(1);
   expect_refused(c, "go: expected i32[], found f32[]");
 }
+CALM_COVERS(OptimizerArguments, AreChecked, kRefused, "accumulate", "global_norm", "guard", "adamw",
+            "record");
 
 }  // namespace
 }  // namespace calm::conformance

@@ -17,6 +17,15 @@ TEST_P(Pool, TakesTheMeanOrTheLastRow) {
   expect_values(run(device(), {"pool", {x, offsets}})[0], {2, 3, 0, 0, 5, 6});
   expect_values(run(device(), {"pool", {x, offsets}, {value("mode", 1)}})[0], {3, 4, 0, 0, 5, 6});
 }
+CALM_COVERS(Pool, TakesTheMeanOrTheLastRow, kHand, "pool");
+
+TEST_P(Pool, GradientGoesToTheRowsThatWerePooled) {
+  Case c{"pool_grad", {real({4, 1}, {1, 3, 5, 100}), i32({0, 2, 2, 3}), real({3, 1}, {4, 9, 5})}};
+  expect_values(run(device(), c)[0], {2, 2, 5, 0});
+  c.attrs = {value("mode", 1)};
+  expect_values(run(device(), c)[0], {0, 4, 5, 0});
+}
+CALM_COVERS(Pool, GradientGoesToTheRowsThatWerePooled, kHand, "pool_grad");
 
 TEST_P(Pool, AgreesWithTheOracle) {
   for (const Ragged &batch : awkward_batches()) {
@@ -31,6 +40,7 @@ TEST_P(Pool, AgreesWithTheOracle) {
     }
   }
 }
+CALM_COVERS(Pool, AgreesWithTheOracle, kOracle, "pool", "pool_grad");
 
 TEST_P(PoolGradient, AgreesWithFiniteDifferences) {
   for (const Ragged &batch : awkward_batches()) {
@@ -39,6 +49,7 @@ TEST_P(PoolGradient, AgreesWithFiniteDifferences) {
     }
   }
 }
+CALM_COVERS(PoolGradient, AgreesWithFiniteDifferences, kGradient, "pool");
 
 TEST(PoolArguments, AreChecked) {
   const Array x = draw(1, {4, 3});
@@ -48,6 +59,7 @@ TEST(PoolArguments, AreChecked) {
   expect_refused({"pool_grad", {x, i32({0, 1, 4}), draw(1, {3, 3})}},
                  "grad: expected f32[2, 3], found f32[3, 3]");
 }
+CALM_COVERS(PoolArguments, AreChecked, kRefused, "pool", "pool_grad");
 
 }  // namespace
 }  // namespace calm::conformance

@@ -32,17 +32,20 @@ TEST_P(Random, UniformsAgreeToTheBit) {
     }
   }
 }
+CALM_COVERS(Random, UniformsAgreeToTheBit, kOracle, "random_uniform");
 
 TEST_P(Random, NormalsAgreeToOneMillionth) {
   for (const Shape &shape : {Shape{1}, Shape{7}, Shape{3, 5}, Shape{65, 66}, Shape{3, 2, 5}}) {
     const Case c = draws("random_normal", shape, 99, 3, 2);
     const Tensor want = oracle::random(c)[0];
     const Array got = run(device(), c)[0];
+    exercised(Kind::kOracle, c.op, describe_case(c));
     for (std::size_t i = 0; i < got.values.size(); ++i) {
       EXPECT_NEAR(got.values[i], want.values[i].v, kNormalDraw) << i;
     }
   }
 }
+CALM_COVERS(Random, NormalsAgreeToOneMillionth, kOracle, "random_normal");
 
 TEST_P(Random, WithoutAStreamTheOriginOfTheNodeGivesIt) {
   expect_oracle(device(), draws("random_uniform", {3, 5}, 4, 0, 0, 0), oracle::random);
@@ -63,6 +66,7 @@ TEST_P(Random, AGivenDrawReplacesIt) {
     EXPECT_EQ(run(device(), c)[0].values, c.ins[4].values) << op;
   }
 }
+CALM_COVERS(Random, AGivenDrawReplacesIt, kHand, "random_uniform", "random_normal");
 
 TEST_P(Random, NormalsHaveMeanZeroAndVarianceOne) {
   const std::vector<double> got = run(device(), draws("random_normal", {1000, 100}))[0].values;
@@ -79,10 +83,13 @@ TEST_P(Random, NormalsHaveMeanZeroAndVarianceOne) {
 }
 
 TEST_P(RandomGradient, PassesThroughAGivenDraw) {
-  Case c = draws("random_normal", {3, 5});
-  c.ins.push_back(draw(1, {3, 5}));
-  expect_gradient(device(), c, oracle::random, {4});
+  for (const char *op : kOps) {
+    Case c = draws(op, {3, 5});
+    c.ins.push_back(draw(1, {3, 5}));
+    expect_gradient(device(), c, oracle::random, {4});
+  }
 }
+CALM_COVERS(RandomGradient, PassesThroughAGivenDraw, kGradient, "random_uniform", "random_normal");
 
 TEST(Philox, GivesTheKnownAnswers) {
   for (const calm_philox_vector &known : calm_philox_vectors) {
@@ -119,6 +126,7 @@ TEST(RandomArguments, AreChecked) {
     expect_refused(c, "draw: expected f32[3, 5], found f32[3, 4]");
   }
 }
+CALM_COVERS(RandomArguments, AreChecked, kRefused, "random_uniform", "random_normal");
 
 }  // namespace
 }  // namespace calm::conformance

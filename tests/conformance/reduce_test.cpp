@@ -21,6 +21,7 @@ TEST_P(Reduce, SumsOverTheAxis) {
   expect_values(run(device(), {"sum", {x}, {value("axis", 1)}})[0], {6, 15});
   expect_values(run(device(), {"sum", {x}})[0], {21});
 }
+CALM_COVERS(Reduce, SumsOverTheAxis, kHand, "sum");
 
 TEST_P(Reduce, BroadcastsOverTheAxis) {
   const Array like = real({2, 3}, {0, 0, 0, 0, 0, 0});
@@ -30,6 +31,7 @@ TEST_P(Reduce, BroadcastsOverTheAxis) {
                 {1, 1, 1, 2, 2, 2});
   expect_values(run(device(), {"broadcast", {real(7), like}})[0], {7, 7, 7, 7, 7, 7});
 }
+CALM_COVERS(Reduce, BroadcastsOverTheAxis, kHand, "broadcast");
 
 TEST_P(Reduce, AgreesWithTheOracle) {
   for (const Shape &shape : kMatrices) {
@@ -47,6 +49,7 @@ TEST_P(Reduce, AgreesWithTheOracle) {
                   oracle::broadcast);
   }
 }
+CALM_COVERS(Reduce, AgreesWithTheOracle, kOracle, "sum", "broadcast");
 
 TEST_P(Reduce, LongSumsAccumulateInDouble) {
   const Array x = draw(1, {30000, 1}, 1, 2);
@@ -68,6 +71,7 @@ TEST_P(ReduceGradient, AgreesWithFiniteDifferences) {
         oracle::broadcast, {0});
   }
 }
+CALM_COVERS(ReduceGradient, AgreesWithFiniteDifferences, kGradient, "sum", "broadcast");
 
 TEST(ReduceArguments, AreChecked) {
   expect_refused({"sum", {draw(1, {5})}, {value("axis", 0)}},
@@ -79,6 +83,7 @@ TEST(ReduceArguments, AreChecked) {
   expect_refused({"broadcast", {draw(1, {5}), draw(1, {5})}, {value("axis", 1)}},
                  "like: expected an f32 or f64 tensor of rank 2, found f32[5]");
 }
+CALM_COVERS(ReduceArguments, AreChecked, kRefused, "sum", "broadcast");
 
 }  // namespace
 }  // namespace calm::conformance

@@ -66,6 +66,7 @@ TEST_P(Sample, WalksTheProbabilitiesInIdOrder) {
   EXPECT_EQ(chosen(device(), logits, all, 0.76), 2);
   EXPECT_EQ(chosen(device(), logits, all, 1 - 0x1p-24), 2);
 }
+CALM_COVERS(Sample, WalksTheProbabilitiesInIdOrder, kHand, "sample");
 
 TEST_P(Sample, TopKKeepsTiesAtTheCutoff) {
   const Array logits = logs({0.25, 0.125, 0.25, 0.375});
@@ -111,6 +112,7 @@ TEST_P(Sample, AgreesWithTheOracle) {
     }
   }
 }
+CALM_COVERS(Sample, AgreesWithTheOracle, kOracle, "sample");
 
 TEST(SampleArguments, AreChecked) {
   const Case good = sampled(draw(1, {2, 5}), {}, {0, 0});
@@ -129,6 +131,7 @@ TEST(SampleArguments, AreChecked) {
     expect_refused(c, wrong[i].second);
   }
 }
+CALM_COVERS(SampleArguments, AreChecked, kRefused, "sample");
 
 }  // namespace
 }  // namespace calm::conformance

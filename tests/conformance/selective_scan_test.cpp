@@ -48,6 +48,22 @@ TEST_P(SelectiveScan, FollowsTheRecurrence) {
   expect_values(got[0], {5, 4.893469340287367});
   expect_values(got[2], {1.1065306597126334});
 }
+CALM_COVERS(SelectiveScan, FollowsTheRecurrence, kHand, "selective_scan");
+
+TEST_P(SelectiveScan, SendsGradientsBackThroughTheRecurrence) {
+  Case c = two_rows();
+  c.op = "selective_scan_grad";
+  c.ins.push_back(real({1, 1, 1}, {0}));  // the sequence begins here
+  c.ins.push_back(real({2, 1}, {1, 1}));
+  const std::vector<Array> got = run(device(), c);
+  expect_values(got[0], {4.393469340287367, 2.75});                     // x
+  expect_values(got[1], {1.3934693402873666, -0.3934693402873666}, 1);  // delta
+  expect_values(got[2], {-0.3032653298563167});                         // a
+  expect_values(got[3], {1.3934693402873666, -1}, 2);                   // b
+  expect_values(got[4], {1, 1.1065306597126334});                       // c
+  expect_values(got[5], {3});                                           // d
+}
+CALM_COVERS(SelectiveScan, SendsGradientsBackThroughTheRecurrence, kHand, "selective_scan_grad");
 
 TEST_P(SelectiveScan, ContinuesFromAState) {
   Case c = two_rows();
@@ -67,6 +83,7 @@ TEST_P(SelectiveScan, AgreesWithTheOracle) {
     }
   }
 }
+CALM_COVERS(SelectiveScan, AgreesWithTheOracle, kOracle, "selective_scan", "selective_scan_grad");
 
 TEST_P(SelectiveScan, StateMayBeUpdatedInPlace) {
   for (const Ragged &batch : awkward_batches()) {
@@ -106,6 +123,7 @@ TEST_P(SelectiveScanGradient, AgreesWithFiniteDifferences) {
     expect_gradient(device(), scan(batch, 2, 2, false), oracle::selective_scan, {0, 1, 2, 3, 4, 5});
   }
 }
+CALM_COVERS(SelectiveScanGradient, AgreesWithFiniteDifferences, kGradient, "selective_scan");
 
 TEST(SelectiveScanArguments, AreChecked) {
   const Case good = scan({{3, 1}}, 3, 2, true);
@@ -130,6 +148,7 @@ TEST(SelectiveScanArguments, AreChecked) {
   grad.ins[8] = draw(1, {4, 2});
   expect_refused(grad, "grad: expected f32[4, 3], found f32[4, 2]");
 }
+CALM_COVERS(SelectiveScanArguments, AreChecked, kRefused, "selective_scan", "selective_scan_grad");
 
 }  // namespace
 }  // namespace calm::conformance

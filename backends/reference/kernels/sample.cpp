@@ -112,12 +112,11 @@ std::size_t pick(const Real *logits, std::size_t n, const Rule &rule, double u,
   const std::size_t best = argmax(logits, n);
   const bool cold = !(rule.temperature > 0);
   const Real scale = cold ? Real{1} : static_cast<Real>(rule.temperature);
-  const Real top = logits[best] / scale;
+  // Scaled after the subtraction: however small T is, the largest is 0 and not infinite.
   for (std::size_t i = 0; i < n; ++i) {
-    work.p[i] = exp_of(logits[i] / scale - top);
+    work.p[i] = exp_of((logits[i] - logits[best]) / scale);
   }
   const double sum = sum_of(n, [&](std::size_t i) CALM_LAMBDA { return work.p[i]; });
-  const double lse = static_cast<double>(top) + std::log(sum);
   std::size_t id = n;
   const bool filtered = rule.top_k > 0 || rule.top_p > 0 || rule.min_p > 0;
   if (!cold && filtered && std::isfinite(sum)) {
@@ -137,7 +136,7 @@ std::size_t pick(const Real *logits, std::size_t n, const Rule &rule, double u,
   }
   id =
       id == n ? best : id;  // greedy, and the way out when nothing is left or a logit is not finite
-  *log_prob = static_cast<double>(logits[id] / scale) - lse;
+  *log_prob = static_cast<double>((logits[id] - logits[best]) / scale) - std::log(sum);
   return id;
 }
 

@@ -275,12 +275,13 @@ void combine(const Call &call, const ScanShape &s, const Operands<Real> &o, std:
                    }
                    o.grad_a[channel * s.states + n] = static_cast<Real>(sum);
                  }
-                 double sum = 0;
-                 for (std::size_t group = 0; group < s.groups; ++group) {
-                   Scratch scratch(call.scratch() + group * bytes);
-                   sum += Work<Real>(s, scratch).grad_d[channel];
-                 }
                  if (o.grad_d != nullptr) {
+                   double sum = 0;
+                   for (std::size_t group = 0; group < s.groups; ++group) {
+                     Scratch scratch(call.scratch() + group * bytes);
+                     const Work<Real> work(s, scratch);
+                     sum += work.grad_d[channel];
+                   }
                    o.grad_d[channel] = static_cast<Real>(sum);
                  }
                }

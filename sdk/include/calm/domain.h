@@ -49,6 +49,8 @@ typedef struct calm_domain {
    * fail */
   calm_status (*gather_context)(calm_str cwd, void *context, calm_field_fn field,
                                 const calm_host *host, calm_error *error);
-  /* 1 when `candidate` may be offered after `typed`. Optional: absent offers all. // [any] */
+  /* 1 when `candidate`, the text that would follow `typed`, may be offered. Bytes of any kind come
+   * in. What does harm passes only when `typed` holds its verb already: filter("", typed +
+   * candidate) is then still 0, and the host marks it. Optional: absent offers all. // [any] */
   uint32_t (*filter)(calm_str typed, calm_str candidate);
 } calm_domain;

@@ -56,4 +56,22 @@ inline Tensors adamw(const Case &c) {
   return {p, m, v};
 }
 
+inline Tensors guard(const Case &c) {
+  const bool ok = c.ins[0].values[0] != 0;
+  const double bad = c.ins[1].values[0];
+  Tensor go(Shape{}), counted(Shape{});
+  go(0) = ok && bad < 3 ? 1 : 0;
+  counted(0) = bad >= 3 ? bad : ok ? 0 : bad + 1;
+  return {go, counted};
+}
+
+inline Tensors record(const Case &c) {
+  Tensor ring(c.ins[0]);
+  const std::size_t row = static_cast<std::size_t>(c.ins[1].values[0]) % ring.dim(0);
+  for (std::size_t i = 0; i + 2 < c.ins.size(); ++i) {
+    ring(row, i) = c.ins[i + 2].values[0];
+  }
+  return {ring};
+}
+
 }  // namespace calm::conformance::oracle

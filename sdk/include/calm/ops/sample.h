@@ -4,7 +4,9 @@
  *   (seed, counter = (0, row, micro_step, CALM_STREAM_SAMPLE), word 0)
  *   -> ids i32 [S], log_prob real [S] = logits/T - logsumexp(logits/T) at the id (T <= 0: unscaled)
  * The draw walks the kept probabilities in id order and takes the first id whose running sum
- * exceeds u * total. */
+ * exceeds u * total. The largest logit is subtracted before the division by T, so that any T > 0 is
+ * safe. A row with a logit of NaN or +infinity, or without a finite one, gives some id of the row
+ * and log_prob NaN. */
 #pragma once
 
 #define CALM_OP_SAMPLE "sample"

@@ -1,0 +1,54 @@
+#include <calm/domain.h>
+#include <calm/cpp/plugin.hpp>
+#include <calm/cpp/utf8.hpp>
+
+namespace {
+
+using calm::literal;
+
+// Answers are texts of several lines. What the printer would have to escape is no answer.
+std::uint32_t offer(calm_str, calm_str candidate) {
+  const std::string_view text = calm::view(candidate);
+  return !text.empty() && calm::is_printable(text, "\n\t") ? 1 : 0;
+}
+
+constexpr calm_sampler_defaults make_sampler() {
+  calm_sampler_defaults sampler{};
+  sampler.size = sizeof sampler;
+  sampler.temperature = 0.1;
+  sampler.top_k = 5;
+  sampler.max_tokens = 512;
+  sampler.candidates = 1;
+  return sampler;
+}
+constexpr calm_sampler_defaults kSampler = make_sampler();
+
+constexpr calm_domain make_domain() {
+  calm_domain domain{};
+  domain.size = sizeof domain;
+  domain.doc = literal("questions and the passages of references that answer them");
+  domain.template_spec = literal("BOS;QUERY:input;ATN");
+  domain.stop_conditions = literal("");
+  domain.sampler = &kSampler;
+  domain.filter = offer;
+  return domain;
+}
+
+constexpr calm_domain kDomain = make_domain();
+constexpr calm_provided kProvides[] = {{CALM_KIND_DOMAIN, 1, literal("netref"), &kDomain}};
+constexpr calm_plugin kPlugin = {sizeof(calm_plugin),
+                                 0,
+                                 calm::build_stamp(),
+                                 literal(CALM_PLUGIN_ID),
+                                 literal(CALM_PLUGIN_VERSION),
+                                 literal("calm"),
+                                 literal("Apache-2.0"),
+                                 literal("answers from network references"),
+                                 {kProvides, std::size(kProvides), sizeof kProvides[0]}};
+
+}  // namespace
+
+CALM_EXPORT const calm_plugin *calm_plugin_query(uint32_t abi_min, uint32_t abi_max,
+                                                 calm_error *error) {
+  return calm::answer_query(kPlugin, abi_min, abi_max, error);
+}
