@@ -4,6 +4,7 @@
 #   ./setup.sh deps [--tools]   packages only; --tools adds formatter, tidy, clang, benchmarks
 #   ./setup.sh build            packages, then build/release/bin/calm
 #   ./setup.sh test             the same, then the whole test suite
+#   ./setup.sh fuzz             packages and clang, then every reader fuzzed for FUZZ_SECONDS (60) each
 #   ./setup.sh demo             the same, then: a dictionary -> data set -> trained model -> definitions
 #
 # Packages come from apt, through sudo when you are not root; nothing is asked of apt when all are there.
@@ -92,6 +93,12 @@ demo() {
   done
 }
 
+fuzz() {
+  install "${needed[@]}" clang libclang-rt-14-dev # libFuzzer is in the latter
+  say "fuzzing"
+  tests/nightly/fuzz.sh --seconds "${FUZZ_SECONDS:-60}"
+}
+
 case "${1:-}" in
   deps)
     install "${needed[@]}"
@@ -103,6 +110,7 @@ case "${1:-}" in
     say "testing"
     ctest --preset release -j "$(nproc)"
     ;;
+  fuzz) fuzz ;;
   demo)
     build
     demo

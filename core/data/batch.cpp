@@ -6,6 +6,7 @@
 #include <calm/random.h>
 #include <calm/cpp/error.hpp>
 
+#include "core/base/digest.hpp"
 #include "core/data/document.hpp"
 #include "core/run/buckets.hpp"
 #include "core/text/tokenizer.hpp"
@@ -25,6 +26,17 @@ Dataset read_dataset(run::Runtime &runtime, const std::string &path) {
     dataset.offsets.push_back(dataset.offsets.back() + length);
   }
   return dataset;
+}
+
+std::string fingerprint(const Dataset &dataset) {
+  Sha256 sum;
+  const auto add = [&sum](const auto &values) {
+    sum.add(values.data(), values.size() * sizeof values[0]);
+  };
+  add(dataset.offsets);  // first: its size tells the next two apart
+  add(dataset.cmd_pos);
+  add(dataset.tokens);
+  return sum.hex();
 }
 
 std::vector<std::uint32_t> usable_sequences(const Dataset &dataset, std::int64_t l_max) {

@@ -24,6 +24,9 @@ struct Dataset {
 /// Reads a CTDS file. CALM_CORRUPT_DATA naming the file when it is something else.
 Dataset read_dataset(run::Runtime &runtime, const std::string &path);
 
+/// SHA-256 of the sequences, whatever file they came from: whether a run goes on with its data.
+std::string fingerprint(const Dataset &dataset);
+
 /// Indices of the sequences training uses: 4 <= length <= l_max (spec I.2).
 std::vector<std::uint32_t> usable_sequences(const Dataset &dataset, std::int64_t l_max);
 

@@ -3,8 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include <calm/cpp/error.hpp>
+
+#include "core/run/model_folder.hpp"
+#include "core/run/weights_document.hpp"
 
 namespace calm::run {
 
@@ -66,32 +71,6 @@ data::Document header(const LanguageModel &model, const ModelMetadata &metadata)
   return document;
 }
 
-void add_weights(data::Document &document, const Weights &weights) {
-  const auto &params = weights.layout().params();
-  for (std::uint32_t i = 0; i < params.size(); ++i) {
-    data::DocumentTensor tensor{params[i].name, params[i].type, {}};
-    tensor.type.dtype = CALM_F32;
-    const std::span<const float> values = weights.of(i);
-    const auto *bytes = reinterpret_cast<const unsigned char *>(values.data());
-    tensor.bytes.assign(bytes, bytes + values.size_bytes());
-    document.tensors.push_back(std::move(tensor));
-  }
-}
-
-void take_weights(const data::Document &document, Weights &weights, const std::string &path) {
-  const auto &params = weights.layout().params();
-  for (std::uint32_t i = 0; i < params.size(); ++i) {
-    const std::vector<float> values = document.need(params[i].name).as<float>();
-    const std::span<float> out = weights.of(i);
-    if (values.size() != out.size()) {
-      throw Error(CALM_CORRUPT_DATA, path + ": tensor " + params[i].name + ": expected " +
-                                         describe(params[i].type) + ", found " +
-                                         describe(document.need(params[i].name).type));
-    }
-    std::copy(values.begin(), values.end(), out.begin());
-  }
-}
-
 template <class T>
 std::optional<T> number(const data::Document &document, std::string_view name) {
   const OwnedValue *found = document.field(name);
@@ -110,6 +89,19 @@ std::string text(const data::Document &document, std::string_view name) {
 template <class T>
 std::optional<T> unless_zero(T value) {
   return value == T{} ? std::nullopt : std::optional<T>(value);
+}
+
+// A checkpoint or model folder has a manifest; a run's folder has the model that the run exported.
+LoadedModel load_folder(Runtime &runtime, const std::string &folder) {
+  // What cannot be looked at is opened, and refused there by name.
+  std::error_code ignored;
+  const auto there = [&](const char *name) {
+    return std::filesystem::exists(folder + "/" + name, ignored);
+  };
+  if (there(Manifest::kName) || !there("model.cwgt")) {
+    return load_model_folder(runtime, folder, read_manifest(folder));
+  }
+  return load_model(runtime, folder + "/model.cwgt");
 }
 
 }  // namespace
@@ -148,11 +140,16 @@ LoadedModel make_model(Runtime &runtime, std::string_view backbone, const Values
 }
 
 LoadedModel load_model(Runtime &runtime, const std::string &path) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    return load_folder(runtime, path);
+  }
   const data::Document document = data::read_document(runtime, path);
   if (document.field("d_model") == nullptr) {
     throw Error(CALM_CORRUPT_DATA, path + ": expected a model (cwgt), found " + document.format);
   }
   std::vector<OwnedValue> given;
+  given.reserve(kShape.size());
   for (const auto &[in_file, key] : kShape) {
     given.push_back(field(key, number<std::int64_t>(document, in_file).value_or(0)));
   }

@@ -42,7 +42,8 @@ struct LoadedModel {
 LoadedModel make_model(Runtime &runtime, std::string_view backbone, const Values &config,
                        std::uint64_t seed);
 
-/// Reads a CWGT file. CALM_CORRUPT_DATA, CALM_VERSION, CALM_IO naming the path.
+/// Reads a CWGT file, a checkpoint or model folder (spec M), or the model.cwgt of a run's folder.
+/// CALM_CORRUPT_DATA, CALM_VERSION, CALM_IO naming the path.
 LoadedModel load_model(Runtime &runtime, const std::string &path);
 
 /// Writes a CWGT file atomically; refuses non-finite weights before anything is written.

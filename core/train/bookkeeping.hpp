@@ -9,6 +9,14 @@ namespace calm::train {
 /// Best losses and patience over epochs, exactly spec I.11.
 class Bookkeeping {
  public:
+  Bookkeeping() = default;
+  /// As it stood in an earlier run; an absent best is none yet.
+  Bookkeeping(std::optional<double> best_train, std::optional<double> best_val,
+              std::int64_t counter)
+      : best_train_(best_train.value_or(kNone)),
+        best_val_(best_val.value_or(kNone)),
+        counter_(counter) {}
+
   /// True when the epoch improved. NaN never does.
   bool epoch_ended(double train, std::optional<double> val) {
     if (val && *val < best_val_) {
@@ -32,8 +40,9 @@ class Bookkeeping {
   std::int64_t counter() const { return counter_; }
 
  private:
-  double best_train_ = std::numeric_limits<double>::infinity();
-  double best_val_ = std::numeric_limits<double>::infinity();
+  static constexpr double kNone = std::numeric_limits<double>::infinity();
+  double best_train_ = kNone;
+  double best_val_ = kNone;
   std::int64_t counter_ = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -11,7 +12,10 @@
 
 #include "core/base/log.hpp"
 #include "core/base/suggest.hpp"
+#include "core/run/model_folder.hpp"
+#include "core/train/checkpoint.hpp"
 #include "core/train/config_file.hpp"
+#include "core/train/resume_config.hpp"
 
 namespace calm::train {
 
@@ -31,6 +35,7 @@ constexpr calm_value_spec kTopKeys[] = {
     spec_i64("max_steps", 0, 0, kMaxCount),
     spec_str("max_time", ""),
     spec_i64("val_every", 0, 0, kMaxCount),
+    spec_i64("save_every", 0, 0, kMaxCount),
     spec_str("export", "best"),
 };
 
@@ -131,6 +136,7 @@ void check_domain(run::Runtime &runtime, const std::string &domain, const std::s
                   bool has_template) {
   const std::vector<std::string> known = runtime.plugins().ids("domain");
   if (std::find(known.begin(), known.end(), domain) != known.end()) {
+    runtime.plugins().require_one("domain", domain);
     return;
   }
   const std::string hint = did_you_mean(domain, known);
@@ -225,6 +231,7 @@ void take_limits(TrainConfig &config, const std::vector<Setting> &settings,
     }
   }
   config.val_every = static_cast<std::uint64_t>(top.integer("val_every"));
+  config.save_every = static_cast<std::uint64_t>(top.integer("save_every"));
   const std::string &which = top.at("export").text;
   if (which != "best" && which != "last") {
     throw Error(CALM_INVALID_ARGUMENT, fmt::format("{}: export: expected best or last, found {}",
@@ -233,12 +240,31 @@ void take_limits(TrainConfig &config, const std::vector<Setting> &settings,
   config.export_weights = which == "best" ? Export::kBest : Export::kLast;
 }
 
+// A run that goes on does so where it stood; one that only takes weights is a new one.
+std::string save_dir_of(const ConfigRequest &request, const std::string &checkpoint) {
+  if (!request.save_dir.empty()) {
+    return request.save_dir;
+  }
+  const std::string own = request.weights_only ? std::string() : run_folder_of(checkpoint);
+  return own.empty() ? "./runs/calm" : own;
+}
+
 }  // namespace
 
 TrainConfig resolve_config(run::Runtime &runtime, const ConfigRequest &request) {
+  TrainConfig config;
+  std::optional<run::Manifest> checkpoint;
   std::vector<Setting> settings;
   if (!request.config_file.empty()) {
     settings = read_settings(request.config_file);
+  }
+  if (!request.resume.empty()) {
+    config.resume = find_checkpoint(request.resume);
+    checkpoint = run::read_manifest(config.resume);
+    if (request.config_file.empty() && request.preset.empty()) {
+      settings = checkpoint_settings(*checkpoint, runtime.plugins().trainer(checkpoint->objective),
+                                     config.resume);
+    }
   }
   settings.insert(settings.end(), request.overrides.begin(), request.overrides.end());
   check_sections(settings);
@@ -251,13 +277,19 @@ TrainConfig resolve_config(run::Runtime &runtime, const ConfigRequest &request) 
 
   const run::Values top = resolve_section(
       settings, {kTopKeys, std::size(kTopKeys), sizeof kTopKeys[0]}, "", request.config_file);
-  TrainConfig config;
   config.backbone = top.at("backbone").text;
   config.objective = top.at("objective").text;
+  for (const Setting &s : settings) {
+    if (s.section.empty() && (s.value.name == "backbone" || s.value.name == "objective")) {
+      runtime.plugins().require_one(s.value.name == "backbone" ? "model" : "trainer", s.value.text);
+    }
+  }
   config.dataset = request.dataset;
   config.val_dataset = request.val_dataset;
-  config.save_dir = request.save_dir;
+  config.save_dir = save_dir_of(request, config.resume);
   config.init_cwgt = request.init_cwgt;
+  config.weights_only = request.weights_only;
+  config.force = request.force;
   take_limits(config, settings, top);
 
   const calm_model &backbone = runtime.plugins().model(config.backbone);
@@ -270,6 +302,16 @@ TrainConfig resolve_config(run::Runtime &runtime, const ConfigRequest &request) 
   take_section(settings, "model", backbone.config);
   take_section(settings, "training", trainer.options);
   config.training = resolve_section(settings, trainer.options, "training", request.config_file);
+  if (checkpoint) {
+    config.model = run::section_values(backbone.config, checkpoint->model, "model",
+                                       config.resume + "/" + run::Manifest::kName);
+    check_same_model(settings, config);
+    if (!config.weights_only) {
+      check_same_run(config, *checkpoint, config.force);
+    }
+    config.metadata = resolve_metadata(runtime, settings, top, &checkpoint->metadata);
+    return config;
+  }
   if (request.init_cwgt.empty()) {
     config.model = resolve_section(settings, backbone.config, "model", request.config_file);
     check_model(backbone, config.model);

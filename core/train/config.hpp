@@ -26,7 +26,11 @@ struct ConfigRequest {
   std::string preset;              ///< of the backbone, or empty
   std::string config_file;         ///< TOML, or empty
   std::vector<Setting> overrides;  ///< flags; later ones win over earlier ones and over the file
-  std::string dataset, val_dataset, save_dir = "./runs/calm", init_cwgt;
+  std::string dataset, val_dataset, init_cwgt;
+  std::string save_dir;       ///< empty: the resumed run's own folder, else ./runs/calm
+  std::string resume;         ///< checkpoint or run folder, or empty
+  bool weights_only = false;  ///< of `resume`
+  bool force = false;
 };
 
 /// "SECTION.KEY=VALUE" of --set; VALUE as in TOML, any other text is a string.
@@ -38,9 +42,11 @@ double parse_seconds(std::string_view text);
 
 /// Preset, file and overrides on top of each other, defaults for the rest; template, stop
 /// conditions and sampler by spec N.1 (as fixed there). Keys at the top: backbone, objective,
-/// domain, template, stop_conditions, seed, max_steps, max_time, val_every, export; a section
-/// [sampler] replaces the domain's defaults key by key. CALM_INVALID_ARGUMENT with the origin and
-/// the nearest name for unknown keys, presets and domains; CALM_IO, CALM_CORRUPT_DATA for files.
+/// domain, template, stop_conditions, seed, max_steps, max_time, val_every, save_every, export; a
+/// section [sampler] replaces the domain's defaults key by key. CALM_INVALID_ARGUMENT with the
+/// origin and the nearest name for unknown keys, presets and domains; CALM_IO, CALM_CORRUPT_DATA
+/// for files. A resumed run takes from its checkpoint what neither preset nor file say, and refuses
+/// what would make it another run.
 TrainConfig resolve_config(run::Runtime &runtime, const ConfigRequest &request);
 
 /// The resolved configuration as TOML. Given back as a configuration file, with the same paths, it

@@ -28,10 +28,10 @@ double timed_step(Stages &stages, const data::Batch &batch, std::uint64_t t) {
 }  // namespace
 
 DryRun dry_run(run::Runtime &runtime, run::Session &session, const TrainConfig &config) {
+  const std::string &start = config.resume.empty() ? config.init_cwgt : config.resume;
   const run::LoadedModel loaded =
-      config.init_cwgt.empty()
-          ? run::make_model(runtime, config.backbone, config.model, config.seed)
-          : run::load_model(runtime, config.init_cwgt);
+      start.empty() ? run::make_model(runtime, config.backbone, config.model, config.seed)
+                    : run::load_model(runtime, start);
   run::check_savable(runtime, *loaded.model, config.metadata);
   const std::int64_t l_max = loaded.model->l_max();
   const data::Dataset dataset = data::read_dataset(runtime, config.dataset);

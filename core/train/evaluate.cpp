@@ -52,6 +52,9 @@ Evaluation evaluate(run::Runtime &runtime, run::Session &session, run::LoadedMod
       throw Error(CALM_CANCELLED, "stopped while evaluating");
     }
   }
+  if (!std::isfinite(loss_sum)) {
+    throw Error(CALM_DIVERGED, session.who() + ": the loss is not finite");
+  }
   if (result.tokens > 0) {
     result.loss = loss_sum / static_cast<double>(result.tokens);
   }

@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
+#include <string_view>
 
 #include <nlohmann/json.hpp>
 
@@ -29,6 +31,7 @@ std::string comment(const TrainConfig &config) {
   line("dataset", config.dataset);
   line("validation", config.val_dataset);
   line("initial weights", config.init_cwgt);
+  line("resumed from", config.resume);
   return out;
 }
 
@@ -38,23 +41,52 @@ nlohmann::json number(double value) {
 
 }  // namespace
 
-void RunFolder::started(const Start &) {
+void RunFolder::started(const Start &start) {
   OutputFile file(config_->save_dir + "/config.toml");
   const std::string text = comment(*config_) + config_toml(*config_);
   file.write(text.data(), text.size());
   file.publish();
   path_ = config_->save_dir + "/metrics.jsonl";
-  metrics_.reset(std::fopen(path_.c_str(), "we"));
+  keep_rows(start.first_step);
+  metrics_.reset(std::fopen(path_.c_str(), "ae"));
   if (!metrics_) {
-    throw Error(CALM_IO, path_ + ": cannot write: " + std::strerror(errno));
+    const int number = errno;
+    throw Error(number == ENOMEM ? CALM_OUT_OF_MEMORY : CALM_IO,
+                path_ + ": cannot write: " + std::strerror(number));
   }
+}
+
+// Rows of updates that a resumed run does once more, and half rows of a killed one, go.
+void RunFolder::keep_rows(std::uint64_t first_step) const {
+  std::string kept;
+  if (first_step > 0 && std::filesystem::exists(path_)) {
+    constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
+    const std::string text = read_text(path_, kMostBytes);
+    for (std::size_t begin = 0; begin < text.size();) {
+      const std::size_t end = text.find('\n', begin);
+      if (end == std::string::npos) {
+        break;
+      }
+      const std::string_view line = std::string_view(text).substr(begin, end - begin);
+      const nlohmann::json row = nlohmann::json::parse(line, nullptr, false);
+      if (row.is_object() && row.contains("step") && row["step"].is_number_unsigned() &&
+          row["step"].get<std::uint64_t>() <= first_step) {
+        kept += line;
+        kept += '\n';
+      }
+      begin = end + 1;
+    }
+  }
+  OutputFile file(path_);
+  file.write(kept.data(), kept.size());
+  file.publish();
 }
 
 void RunFolder::append(const StepMetrics &m) {
   if (!metrics_) {
     return;
   }
-  nlohmann::ordered_json row;
+  auto row = nlohmann::ordered_json::object();
   row["step"] = m.step;
   row["epoch"] = m.epoch;
   row["loss"] = number(m.loss);

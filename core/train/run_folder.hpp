@@ -9,7 +9,8 @@
 namespace calm::train {
 
 /// Writes into the save directory what a run is known by: config.toml (resolved) once it starts,
-/// and metrics.jsonl, a row a log interval and a validation. Error(CALM_IO) when that fails.
+/// and metrics.jsonl, a row a log interval and a validation; a resumed run keeps the rows up to its
+/// checkpoint. Error(CALM_IO) when that fails.
 class RunFolder : public TrainObserver {
  public:
   /// `config` must outlive the observer.
@@ -24,6 +25,7 @@ class RunFolder : public TrainObserver {
     void operator()(std::FILE *file) const { std::fclose(file); }
   };
   void append(const StepMetrics &metrics);
+  void keep_rows(std::uint64_t first_step) const;
 
   const TrainConfig *config_;
   std::string path_;

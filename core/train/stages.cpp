@@ -17,6 +17,7 @@ enum ProgramKind : int { kEval, kAccumulate, kUpdate, kForward, kForwardGrads };
 
 // The metrics slot has one layout in every program that has it: "bad" first, then the ring.
 constexpr std::uint64_t kMetricsBytes = 256 + 4096;
+constexpr std::uint64_t kBadOffset = 0;
 static_assert(LanguageModel::kRingRows * LanguageModel::kRingColumns * 8 <= 4096);
 
 }  // namespace
@@ -32,6 +33,45 @@ Stages::Stages(run::Session &session, const LanguageModel &model, run::Objective
 void Stages::upload(const run::Weights &weights) { weights.write_to(weights_, model_->real()); }
 void Stages::download(run::Weights &weights) const { weights.read_from(weights_, model_->real()); }
 
+void Stages::need_gradients() {
+  if (!grads_) {
+    grads_ = run::Buffer(*session_, weights_.bytes());
+    slot_of(shared_, Slot::kGrads) = &grads_;
+  }
+}
+
+void Stages::need_optimizer() {
+  need_gradients();
+  if (!m_) {
+    m_ = run::Buffer(*session_, weights_.bytes());
+    v_ = run::Buffer(*session_, weights_.bytes());
+    metrics_ = run::Buffer(*session_, kMetricsBytes);
+    slot_of(shared_, Slot::kM) = &m_;
+    slot_of(shared_, Slot::kV) = &v_;
+    slot_of(shared_, Slot::kMetrics) = &metrics_;
+  }
+}
+
+void Stages::download(const Optimizer &state) {
+  need_optimizer();
+  state.m->read_from(m_, model_->real());
+  state.v->read_from(v_, model_->real());
+  if (state.gradients != nullptr) {
+    state.gradients->read_from(grads_, model_->real());
+  }
+}
+
+void Stages::upload(const Optimizer &state, std::int64_t refused) {
+  need_optimizer();
+  state.m->write_to(m_, model_->real());
+  state.v->write_to(v_, model_->real());
+  if (state.gradients != nullptr) {
+    state.gradients->write_to(grads_, model_->real());
+  }
+  const auto bad = static_cast<std::int32_t>(refused);
+  metrics_.write(kBadOffset, &bad, sizeof bad);
+}
+
 run::Stage &Stages::stage(int program, const data::Batch &batch) {
   const auto tokens = static_cast<std::int64_t>(batch.tokens.size());
   const auto sequences = static_cast<std::int64_t>(batch.offsets.size()) - 1;
@@ -39,18 +79,11 @@ run::Stage &Stages::stage(int program, const data::Batch &batch) {
   if (stage) {
     return *stage;
   }
-  if (program != kEval && program != kForward && !grads_) {
-    const std::uint64_t flat = weights_.bytes();
-    grads_ = run::Buffer(*session_, flat);
-    slot_of(shared_, Slot::kGrads) = &grads_;
+  if (program != kEval && program != kForward) {
+    need_gradients();
   }
-  if ((program == kAccumulate || program == kUpdate) && !m_) {
-    m_ = run::Buffer(*session_, weights_.bytes());
-    v_ = run::Buffer(*session_, weights_.bytes());
-    metrics_ = run::Buffer(*session_, kMetricsBytes);
-    slot_of(shared_, Slot::kM) = &m_;
-    slot_of(shared_, Slot::kV) = &v_;
-    slot_of(shared_, Slot::kMetrics) = &metrics_;
+  if (program == kAccumulate || program == kUpdate) {
+    need_optimizer();
   }
   const Bucket bucket{tokens, sequences, std::min(tokens, model_->l_max())};
   switch (program) {
@@ -151,6 +184,9 @@ std::vector<Stages::Metrics> Stages::read_metrics() {
       any = stage.get();
     }
   }
+  if (any == nullptr) {
+    throw Error(CALM_INTERNAL, "metrics are unread, but no program wrote any");
+  }
   const graph::Binding &ring = any->binding(Slot::kMetrics, "ring");
   std::vector<double> values(static_cast<std::size_t>(elements(ring.type)));
   if (model_->real() == CALM_F32) {
@@ -163,6 +199,11 @@ std::vector<Stages::Metrics> Stages::read_metrics() {
   for (; read_ < written_; ++read_) {
     const auto row =
         static_cast<std::size_t>(read_ % LanguageModel::kRingRows * LanguageModel::kRingColumns);
+    // Losses may be what they are; the count of refused updates is a number, or nothing was
+    // computed.
+    if (!(values[row + 2] >= 0 && values[row + 2] <= 1e9)) {
+      throw Error(CALM_INTERNAL, session_->who() + ": the metrics of training are not finite");
+    }
     rows.push_back({values[row], values[row + 1], static_cast<std::int64_t>(values[row + 2])});
   }
   return rows;

@@ -27,6 +27,16 @@ class Stages {
   void upload(const run::Weights &weights);
   void download(run::Weights &weights) const;
 
+  /// The optimizer's side of a run: what a checkpoint holds beside the weights.
+  struct Optimizer {
+    run::Weights *m = nullptr;
+    run::Weights *v = nullptr;
+    run::Weights *gradients = nullptr;  ///< null: between updates there are none
+  };
+  void download(const Optimizer &state);
+  /// `refused`: updates refused in a row so far (program rule 9).
+  void upload(const Optimizer &state, std::int64_t refused);
+
   /// Sum of the losses of a batch's counted targets, nats.
   double eval(const data::Batch &batch);
   /// One micro-batch; with `update` the optimizer step as well. Step values but metrics_row are set
@@ -66,6 +76,8 @@ class Stages {
   run::Stage &stage(int program, const data::Batch &batch);
   static void feed(run::Stage &stage, const data::Batch &batch, bool targets);
   void set_update(run::Stage &stage, double lr, std::uint64_t t) const;
+  void need_gradients();
+  void need_optimizer();
 
   run::Session *session_;
   const run::LanguageModel *model_;

@@ -25,11 +25,15 @@ struct TrainConfig {
   std::string val_dataset;               ///< CTDS, or empty
   std::string save_dir = "./runs/calm";  ///< receives model.cwgt
   std::string init_cwgt;                 ///< start from these weights; the file's shape wins
+  std::string resume;                    ///< go on from this checkpoint; its shape wins
+  bool weights_only = false;             ///< take nothing but the weights of `resume`
+  bool force = false;                    ///< go on although data or settings are others
   run::ModelMetadata metadata;
 
   std::optional<std::uint64_t> max_steps;  ///< updates
   std::optional<double> max_seconds;
   std::uint64_t val_every = 0;            ///< updates between validations; 0: at epoch ends only
+  std::uint64_t save_every = 0;           ///< updates between checkpoints; 0: at epoch ends only
   Export export_weights = Export::kBest;  ///< best needs a validation set, else last
 };
 
@@ -58,6 +62,7 @@ class TrainObserver {
     std::string backend;
     double lr;
     std::int64_t warmup;
+    std::uint64_t first_step;  ///< updates done before; 0 unless the run was resumed
   };
   virtual void started(const Start &) {}
   virtual void stepped(const StepMetrics &) {}    ///< after every update
@@ -70,6 +75,7 @@ class TrainObserver {
     double seconds;
   };
   virtual void epoch_ended(const Epoch &) {}
+  virtual void saved(const std::string &) {}     ///< path of a new checkpoint
   virtual void stopping(const std::string &) {}  ///< why the run ends early
 };
 
@@ -79,12 +85,15 @@ struct TrainResult {
   double train_loss = 0;
   std::optional<double> best_val_loss;
   bool cancelled = false;  ///< a signal asked to stop; the weights so far were exported
+  std::string checkpoint;  ///< the newest one written; empty when none was
 };
 
-/// Runs spec I.1–I.12: epochs of shuffled packed batches, validation, patience, export. A run that
-/// diverges (three refused updates in a row, program rule 9) is CALM_DIVERGED and publishes
-/// nothing; no usable sequence is CALM_CORRUPT_DATA naming the dataset. The save directory must be
-/// writable: found out before the first step.
+/// Runs spec I.1–I.12: epochs of shuffled packed batches, validation, patience, checkpoints,
+/// export. A run that diverges (three refused updates in a row, program rule 9) is CALM_DIVERGED
+/// and publishes nothing; no usable sequence is CALM_CORRUPT_DATA naming the dataset. The save
+/// directory must be writable and nobody else's: found out before the first step. A resumed run
+/// gives the bits of one that was never interrupted (spec I.14). A checkpoint that cannot be
+/// written is a warning while the run can go on, and CALM_IO at its end.
 TrainResult train(run::Runtime &runtime, run::Session &session, const TrainConfig &config,
                   TrainObserver &observer);
 

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <cctype>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -11,6 +13,7 @@
 
 #include "core/data/document.hpp"
 #include "core/run/buckets.hpp"
+#include "core/run/manifest.hpp"
 #include "core/run/model_file.hpp"
 #include "core/run/stage.hpp"
 #include "core/run/values.hpp"
@@ -58,7 +61,7 @@ std::string dtype_of(const calm_type &type) {
 // A format that only holds tensors has free-form fields: they go into an object of their own, and
 // the tensors are what there is to see. A model's and a dataset's tensors follow from its fields.
 Json describe_file(const data::Document &document, std::uint32_t holds) {
-  Json json;
+  Json json = Json::object();  // made whole: a null one that turns into an object may be left torn
   json["format"] = document.format;
   const bool tensors_only = (holds & (CALM_FORMAT_MODEL | CALM_FORMAT_DATASET)) == 0;
   if (tensors_only) {
@@ -129,13 +132,63 @@ void print_plan(Context &context, const std::string &path) {
   print(loaded.model->step(1));
 }
 
+Json values_json(const std::vector<OwnedValue> &values) {
+  Json json = Json::object();
+  for (const OwnedValue &v : values) {
+    json[v.name] = scalar(v);
+  }
+  return json;
+}
+
+// A checkpoint or model folder: its files are verified, its tensors not read.
+int info_folder(Context &context, const std::string &folder) {
+  const run::Manifest m = run::read_manifest(folder);
+  run::verify_files(m, folder);
+  Json json = {{"format", m.checkpoint ? "checkpoint" : "model"},
+               {"version", run::Manifest::kFormatVersion},
+               {"backbone", m.backbone},
+               {"objective", m.objective},
+               {"domain", m.metadata.domain},
+               {"template", m.metadata.template_spec},
+               {"stop_conditions", m.metadata.stop_conditions},
+               {"model", values_json(m.model)}};
+  if (m.checkpoint) {
+    const run::Manifest::Progress &p = m.progress;
+    json["config"] = values_json(m.training);
+    json["training"] = {{"epochs_done", p.current_epoch + 1},
+                        {"global_step", p.global_step},
+                        {"position", p.position},
+                        {"patience_counter", p.patience_counter}};
+    if (p.best_train_loss) {
+      json["training"]["best_train_loss"] = *p.best_train_loss;
+    }
+    if (p.best_val_loss) {
+      json["training"]["best_val_loss"] = *p.best_val_loss;
+    }
+    json["ewc"] = m.has_ewc;
+  }
+  for (const run::Manifest::File &f : m.files) {
+    json["files"][f.name] = f.bytes;
+  }
+  if (context.options.json) {
+    context.out.json(json);
+  } else {
+    print_pairs(context.out, json, "");
+  }
+  return 0;
+}
+
 int run_info(Context &context, const Options &options) {
-  const data::Document document = data::read_document(context.runtime(), options.file, false);
-  const std::uint32_t holds = context.runtime().plugins().format(document.format).holds;
+  std::error_code none;  // what cannot be asked is no folder; opening it says why
+  if (!options.plan && std::filesystem::exists(options.file + "/" + run::Manifest::kName, none)) {
+    return info_folder(context, options.file);
+  }
   if (options.plan) {
     print_plan(context, options.file);
     return 0;
   }
+  const data::Document document = data::read_document(context.runtime(), options.file, false);
+  const std::uint32_t holds = context.runtime().plugins().format(document.format).holds;
   const Json json = describe_file(document, holds);
   if (context.options.json) {
     context.out.json(json);
@@ -153,7 +206,8 @@ int run_info(Context &context, const Options &options) {
 void add_info(CLI::App &app, Action &action) {
   auto options = std::make_shared<Options>();
   CLI::App *verb = app.add_subcommand("info", "what a file of any known format holds");
-  verb->add_option("file", options->file, "CWGT, CTDS or safetensors")->required();
+  verb->add_option("file", options->file, "CWGT, CTDS, safetensors, or the folder of a checkpoint")
+      ->required();
   verb->add_flag("--plan", options->plan, "print the compiled programs of a model");
   verb->callback([options, &action] {
     action = [options](Context &context) { return run_info(context, *options); };

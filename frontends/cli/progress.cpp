@@ -136,6 +136,10 @@ void TrainProgress::started(const Start &start) {
                       format_thousands(start.val_sequences), format_thousands(start.val_dropped)));
   }
   print(fmt::format("learning rate: {} (warm-up {} steps)", start.lr, start.warmup));
+  if (start.first_step > 0) {
+    print(fmt::format("resumed after {} steps from {}", format_thousands(start.first_step),
+                      config_.resume));
+  }
 }
 
 void TrainProgress::stepped(const train::StepMetrics &metrics) {
@@ -173,6 +177,12 @@ void TrainProgress::epoch_ended(const Epoch &e) {
                           e.epochs, e.train_loss, *e.val_loss, format_duration(e.seconds))
             : fmt::format("epoch {}/{}: training loss {:.4f}, {}", e.epoch, e.epochs, e.train_loss,
                           format_duration(e.seconds)));
+}
+
+void TrainProgress::saved(const std::string &path) {
+  if (context_.options.verbose > 0) {
+    print("checkpoint: " + path);
+  }
 }
 
 void TrainProgress::stopping(const std::string &why) { print("stopping: " + why); }

@@ -38,6 +38,7 @@ class TrainProgress : public train::TrainObserver {
   void logged(const train::StepMetrics &metrics) override;
   void validated(const train::StepMetrics &metrics) override;
   void epoch_ended(const Epoch &epoch) override;
+  void saved(const std::string &path) override;
   void stopping(const std::string &why) override;
 
  private:

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cctype>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,14 +28,14 @@ namespace {
 using train::Setting;
 
 struct Options {
-  std::string preset, config_file, dataset, val_dataset, save_dir = "./runs/calm", init_cwgt;
+  std::string preset, config_file, dataset, val_dataset, save_dir, init_cwgt, resume;
   std::optional<std::string> objective, domain, template_spec, stop_conditions, max_time,
       export_which;
-  std::optional<std::int64_t> epochs, batch_size, max_steps, val_every;
+  std::optional<std::int64_t> epochs, batch_size, max_steps, val_every, save_every;
   std::optional<double> lr;
   std::optional<bool> shuffle;
   std::vector<std::string> set;
-  bool dry_run = false, print_config = false;
+  bool weights_only = false, force = false, dry_run = false, print_config = false;
 };
 
 OwnedValue text(std::string_view key, const std::string &value) {
@@ -65,6 +68,7 @@ std::vector<Setting> overrides(const Options &options, const GlobalOptions &glob
   add_text("export", "--export", options.export_which);
   add_whole("", "max_steps", "--max-steps", options.max_steps);
   add_whole("", "val_every", "--val-every", options.val_every);
+  add_whole("", "save_every", "--save-every", options.save_every);
   add_whole("training", "epochs", "--epochs", options.epochs);
   add_whole("training", "batch_size", "--batch-size", options.batch_size);
   if (options.lr) {
@@ -102,6 +106,9 @@ class Listeners : public train::TrainObserver {
   }
   void epoch_ended(const Epoch &epoch) override {
     for (auto *l : list_) l->epoch_ended(epoch);
+  }
+  void saved(const std::string &path) override {
+    for (auto *l : list_) l->saved(path);
   }
   void stopping(const std::string &why) override {
     for (auto *l : list_) l->stopping(why);
@@ -153,10 +160,42 @@ void show_result(Context &context, const train::TrainResult &result) {
   context.out.json(json);
 }
 
+// As a shell takes it.
+std::string quoted(const std::string &word) {
+  const auto plain = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+           std::strchr("/._-+:=@%,", c) != nullptr;
+  };
+  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) {
+    return word;
+  }
+  std::string out = "'";
+  for (const char c : word) {
+    out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  }
+  return out + "'";
+}
+
+std::string resume_command(const train::TrainConfig &config, const std::string &checkpoint) {
+  std::string command = fmt::format("calm train --resume {} --dataset {}", quoted(checkpoint),
+                                    quoted(config.dataset));
+  if (!config.val_dataset.empty()) {
+    command += " --val-dataset " + quoted(config.val_dataset);
+  }
+  if (config.val_every > 0) {
+    command += fmt::format(" --val-every {}", config.val_every);
+  }
+  if (config.save_every > 0) {
+    command += fmt::format(" --save-every {}", config.save_every);
+  }
+  return config.export_weights == train::Export::kLast ? command + " --export last" : command;
+}
+
 int run_train(Context &context, const Options &options) {
-  if (options.preset.empty() && options.config_file.empty() && options.init_cwgt.empty()) {
+  if (options.preset.empty() && options.config_file.empty() && options.init_cwgt.empty() &&
+      options.resume.empty()) {
     throw Error(CALM_INVALID_ARGUMENT,
-                "expected --preset NAME or --config FILE (try calm train --help)");
+                "expected --preset NAME, --config FILE or --resume DIR (try calm train --help)");
   }
   train::ConfigRequest request;
   request.preset = options.preset;
@@ -165,6 +204,9 @@ int run_train(Context &context, const Options &options) {
   request.val_dataset = options.val_dataset;
   request.save_dir = options.save_dir;
   request.init_cwgt = options.init_cwgt;
+  request.resume = options.resume;
+  request.weights_only = options.weights_only;
+  request.force = options.force;
   request.overrides = overrides(options, context.options);
   const train::TrainConfig config = train::resolve_config(context.runtime(), request);
   if (options.print_config) {
@@ -186,6 +228,7 @@ int run_train(Context &context, const Options &options) {
   if (result.cancelled) {
     log_warning("stopped by a signal after {} steps; {} holds the weights so far", result.steps,
                 result.model_path);
+    log_warning("to go on: {}", resume_command(config, result.checkpoint));
     return SignalScope::received() != 0 ? SignalScope::exit_code() : exit_code(CALM_CANCELLED);
   }
   return 0;
@@ -201,10 +244,18 @@ void add_train(CLI::App &app, Action &action) {
   verb->add_option("--config", o.config_file, "configuration, TOML")->excludes(preset);
   verb->add_option("--dataset", o.dataset, "training data, CTDS");
   verb->add_option("--val-dataset", o.val_dataset, "validation data, CTDS");
-  verb->add_option("--save-dir", o.save_dir, "receives model.cwgt, config.toml, metrics.jsonl")
-      ->capture_default_str();
+  verb->add_option(
+      "--save-dir", o.save_dir,
+      "receives model.cwgt, config.toml, metrics.jsonl, checkpoints; ./runs/calm, or the "
+      "folder of the run that goes on");
   verb->add_option("--objective", o.objective, "trainer plugin, next_token");
-  verb->add_option("--init-cwgt", o.init_cwgt, "start from these weights");
+  auto *init = verb->add_option("--init-cwgt", o.init_cwgt, "start from these weights");
+  auto *resume = verb->add_option("--resume", o.resume,
+                                  "go on from a checkpoint, or from the newest of a run's folder");
+  resume->excludes(init);
+  verb->add_flag("--init-weights-only", o.weights_only, "take only the weights of --resume")
+      ->needs(resume);
+  verb->add_flag("--force", o.force, "resume with other data or settings")->needs(resume);
   verb->add_option("--epochs", o.epochs, "passes over the training data");
   verb->add_option("--lr", o.lr, "peak learning rate");
   verb->add_option("--batch-size", o.batch_size, "sequences a step");
@@ -220,6 +271,7 @@ void add_train(CLI::App &app, Action &action) {
       ->check(CLI::PositiveNumber);
   verb->add_option("--max-time", o.max_time, "end after 90s, 10m, 1h30m");
   verb->add_option("--val-every", o.val_every, "updates between validations");
+  verb->add_option("--save-every", o.save_every, "updates between checkpoints");
   verb->add_option("--export", o.export_which, "best or last weights");
   verb->add_flag("--dry-run", o.dry_run, "run one step, print memory and time");
   verb->add_flag("--print-config", o.print_config, "print the resolved configuration");

@@ -1,0 +1,57 @@
+#include "core/run/weights_document.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include <calm/cpp/error.hpp>
+
+namespace calm::run {
+
+namespace {
+
+bool same_shape(const calm_type &a, const calm_type &b) {
+  return a.rank == b.rank && std::equal(a.shape, a.shape + a.rank, b.shape);
+}
+
+}  // namespace
+
+void add_weights(data::Document &document, const Weights &weights, std::string_view prefix) {
+  const auto &params = weights.layout().params();
+  for (std::uint32_t i = 0; i < params.size(); ++i) {
+    data::DocumentTensor tensor{std::string(prefix) + params[i].name, params[i].type, {}};
+    tensor.type.dtype = CALM_F32;
+    const std::span<const float> values = weights.of(i);
+    const auto *bytes = reinterpret_cast<const unsigned char *>(values.data());
+    tensor.bytes.assign(bytes, bytes + values.size_bytes());
+    document.tensors.push_back(std::move(tensor));
+  }
+}
+
+void take_weights(const data::Document &document, Weights &weights, const std::string &path,
+                  std::string_view prefix) {
+  const auto &params = weights.layout().params();
+  for (std::uint32_t i = 0; i < params.size(); ++i) {
+    const std::string name = std::string(prefix) + params[i].name;
+    const data::DocumentTensor *tensor = document.tensor(name);
+    calm_type expected = params[i].type;
+    expected.dtype = CALM_F32;
+    if (tensor == nullptr || tensor->type.dtype != CALM_F32 ||
+        !same_shape(tensor->type, expected)) {
+      throw Error(
+          CALM_CORRUPT_DATA,
+          fmt::format("{}: tensor {}: expected {}, found {}", path, name, describe(expected),
+                      tensor == nullptr ? "none" : describe(tensor->type)));
+    }
+    const std::vector<float> values = tensor->as<float>();
+    if (!std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) {
+      throw Error(
+          CALM_CORRUPT_DATA,
+          fmt::format("{}: tensor {}: expected finite numbers, found one that is not", path, name));
+    }
+    std::copy(values.begin(), values.end(), weights.of(i).begin());
+  }
+}
+
+}  // namespace calm::run

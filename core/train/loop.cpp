@@ -1,0 +1,258 @@
+#include <algorithm>
+#include <limits>
+#include <span>
+
+#include <fmt/format.h>
+
+#include <calm/cpp/error.hpp>
+
+#include "core/base/log.hpp"
+#include "core/train/run.hpp"
+
+namespace calm::train {
+
+namespace {
+
+// Updates between two looks at the metrics; results do not depend on it (program rule 9).
+constexpr std::int64_t kMetricsEvery = 8;
+
+}  // namespace
+
+double Run::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+
+double Run::learning_rate() const {
+  double lr = 0;
+  call(trainer_.learning_rate, options_.data(), static_cast<std::uint32_t>(options_.size()),
+       at_.global_step, scheduled_, &lr);
+  return lr;
+}
+
+StepMetrics Run::snapshot() const {
+  StepMetrics m = metrics_;
+  m.seconds = seconds();
+  m.total_steps = total_;
+  m.val_loss = at_.val_loss;
+  const std::uint64_t here = m.step - std::min(m.step, first_step_);  // done by this process
+  const double per_step = here > 0 ? m.seconds / static_cast<double>(here) : 0;
+  m.remaining_seconds = per_step * static_cast<double>(total_ - std::min(m.step, total_));
+  if (config_.max_seconds) {
+    m.remaining_seconds =
+        std::min(m.remaining_seconds, std::max(0.0, *config_.max_seconds - m.seconds));
+  }
+  return m;
+}
+
+// Takes the rows that came off the device and tells the observer about each update.
+void Run::read_metrics(bool last_of_epoch) {
+  const std::vector<Stages::Metrics> rows = stages_->read_metrics();
+  const double seconds = std::chrono::duration<double>(Clock::now() - mark_).count();
+  if (seconds > 0 && rows_since_mark_ > 0) {
+    const double now = static_cast<double>(rows_since_mark_) / seconds;
+    metrics_.tokens_per_s =
+        metrics_.tokens_per_s > 0 ? 0.8 * metrics_.tokens_per_s + 0.2 * now : now;
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Pending &p = pending_[i];
+    metrics_.loss = rows[i].loss_sum * p.inv_count;
+    at_.loss_sum += metrics_.loss;
+    ++at_.loss_count;
+    if (!p.update) {
+      continue;
+    }
+    metrics_.epoch = static_cast<std::uint32_t>(at_.current_epoch + 2);
+    metrics_.step = p.step;
+    metrics_.lr = p.lr;
+    metrics_.grad_norm = rows[i].grad_norm;
+    metrics_.mean_loss = at_.loss_sum / static_cast<double>(at_.loss_count);
+    if (rows[i].refused >= 3) {
+      throw Error(CALM_DIVERGED,
+                  fmt::format("training diverged at step {}: three updates in a row had gradients "
+                              "that are not finite; nothing was published, try a smaller --lr",
+                              p.step));
+    }
+    if (rows[i].refused > at_.refused) {
+      log_warning("step {}: the gradients are not finite, the update was skipped", p.step);
+    }
+    at_.refused = rows[i].refused;
+    const StepMetrics m = snapshot();
+    observer_.stepped(m);
+    // A flush neither logs nor counts towards the interval (spec I.9).
+    const bool flush = last_of_epoch && i + 1 == rows.size();
+    if (!flush && log_interval_ > 0 && p.step % static_cast<std::uint64_t>(log_interval_) == 0) {
+      observer_.logged(m);
+    }
+  }
+  pending_.clear();
+  mark_ = Clock::now();
+  rows_since_mark_ = 0;
+}
+
+// Unweighted mean over batches in file order (spec I.10).
+double Run::validate() {
+  double sum = 0;
+  std::uint64_t batches = 0;
+  const std::span<const std::uint32_t> all = val_.usable;
+  const auto size = static_cast<std::size_t>(batch_size_);
+  for (std::size_t begin = 0; begin < all.size(); begin += size) {
+    const data::Batch batch =
+        data::pack(val_.dataset, all.subspan(begin, std::min(size, all.size() - begin)),
+                   batch_size_, loaded_.model->l_max());
+    sum += batch.counted > 0 ? stages_->eval(batch) / static_cast<double>(batch.counted) : 0.0;
+    ++batches;
+  }
+  mark_ = Clock::now();
+  return sum / static_cast<double>(batches);
+}
+
+void Run::validate_and_keep_best() {
+  if (val_.usable.empty() || at_.validated_step == at_.global_step) {
+    return;
+  }
+  at_.val_loss = validate();
+  at_.validated_step = at_.global_step;
+  if (*at_.val_loss < at_.exported.value_or(std::numeric_limits<double>::infinity())) {
+    at_.exported = at_.val_loss;
+    if (config_.export_weights == Export::kBest) {
+      if (!best_) {
+        best_ = std::make_unique<run::Weights>(loaded_.model->layout());
+      }
+      stages_->download(*best_);
+    }
+  }
+  observer_.validated(snapshot());
+}
+
+// Also after a resume: a run that was stopped did not wait for a validation.
+void Run::validate_if_due() {
+  if (config_.val_every > 0 && at_.global_step > 0 && at_.accumulated == 0 &&
+      at_.global_step % config_.val_every == 0) {
+    validate_and_keep_best();
+  }
+}
+
+// Why the run ends after this micro-batch, or empty. Only a signal ends it between updates.
+std::string Run::limit_reached() const {
+  if (runtime_.cancelled()) {
+    return "a signal asked to stop";
+  }
+  if (at_.accumulated > 0) {
+    return {};
+  }
+  if (config_.max_steps && at_.global_step >= *config_.max_steps) {
+    return fmt::format("{} steps are done", at_.global_step);
+  }
+  if (config_.max_seconds && seconds() >= *config_.max_seconds) {
+    return fmt::format("the time of {:g} s is over", *config_.max_seconds);
+  }
+  return {};
+}
+
+void Run::micro_batch(const data::Batch &batch, bool last) {
+  Stages::MicroBatch micro;
+  micro.first = at_.accumulated == 0;
+  micro.update = at_.accumulated + 1 == accumulation_ || last;
+  micro.grad_scale = 1.0 / static_cast<double>(accumulation_);
+  micro.lr = learning_rate();
+  micro.t = at_.global_step + 1;
+  stages_->train(batch, micro);
+  rows_since_mark_ += static_cast<std::uint64_t>(batch.rows);
+  if (micro.update) {
+    at_.accumulated = 0;
+    ++at_.global_step;
+    lr_ = micro.lr;
+  } else {
+    ++at_.accumulated;
+  }
+  pending_.push_back({batch.counted > 0 ? 1.0 / static_cast<double>(batch.counted) : 0.0,
+                      micro.update, at_.global_step, micro.lr});
+}
+
+// The run ends inside an epoch: the state as it is now, before anything an uninterrupted run would
+// not do here.
+void Run::stop(const std::string &reason) {
+  ended_ = true;
+  observer_.stopping(reason);
+  save(false, true);
+  // A signal must not wait for a validation.
+  if (!runtime_.cancelled()) {
+    validate_and_keep_best();
+  }
+}
+
+void Run::epoch() {
+  const Clock::time_point start = Clock::now();
+  const auto number = static_cast<std::uint32_t>(at_.current_epoch + 2);  // 1-based
+  const std::size_t count = train_.usable.size();
+  std::vector<std::uint32_t> order = train_.usable;
+  if (config_.training.flag("shuffle")) {
+    const std::vector<std::uint32_t> permutation = data::shuffled(count, config_.seed, number);
+    std::transform(permutation.begin(), permutation.end(), order.begin(),
+                   [this](std::uint32_t i) { return train_.usable[i]; });
+  }
+  validate_if_due();
+  const auto size = static_cast<std::size_t>(batch_size_);
+  while (at_.position < count) {
+    const std::size_t n = std::min<std::size_t>(size, count - at_.position);
+    const data::Batch batch = data::pack(train_.dataset, std::span(order).subspan(at_.position, n),
+                                         batch_size_, loaded_.model->l_max());
+    const bool last = at_.position + n == count;
+    const bool flush = last && at_.accumulated + 1 < accumulation_;
+    micro_batch(batch, last);
+    at_.position += n;
+    const bool updated = at_.accumulated == 0;
+    const std::uint64_t step = at_.global_step;
+    const std::string reason = limit_reached();
+    const bool validate_now = updated && config_.val_every > 0 && step % config_.val_every == 0;
+    const bool save_now = updated && config_.save_every > 0 && step % config_.save_every == 0;
+    if (stages_->unread_metrics() >= kMetricsEvery || last || !reason.empty() || validate_now ||
+        save_now || step <= 2) {
+      read_metrics(flush);
+    }
+    if (!reason.empty() && (!last || runtime_.cancelled())) {
+      return stop(reason);
+    }
+    if (validate_now) {
+      validate_and_keep_best();
+    }
+    if (save_now && !last) {
+      save(false, false);
+    }
+    if (!reason.empty()) {
+      ended_ = true;
+      observer_.stopping(reason);
+    }
+  }
+  end_epoch(start);
+}
+
+// Spec I.10 and I.11.
+void Run::end_epoch(Clock::time_point start) {
+  const double train_loss =
+      at_.loss_sum / static_cast<double>(std::max<std::uint64_t>(at_.loss_count, 1));
+  validate_and_keep_best();
+  const std::optional<double> val = val_.usable.empty() ? std::nullopt : at_.val_loss;
+  const auto epochs = static_cast<std::uint32_t>(config_.training.integer("epochs"));
+  observer_.epoch_ended({static_cast<std::uint32_t>(at_.current_epoch + 2), epochs, train_loss, val,
+                         std::chrono::duration<double>(Clock::now() - start).count()});
+  const bool improved = books_.epoch_ended(train_loss, val);
+  ++at_.current_epoch;
+  at_.position = 0;
+  at_.loss_sum = 0;
+  at_.loss_count = 0;
+  save(improved, false);
+}
+
+bool Run::finished() {
+  if (ended_ || at_.current_epoch + 1 >= config_.training.integer("epochs")) {
+    return true;
+  }
+  if (at_.current_epoch >= 0 && at_.position == 0 &&
+      books_.should_stop(config_.training.integer("patience"))) {
+    observer_.stopping("early stopping: the losses no longer improve");
+    return true;
+  }
+  // A resumed run may have reached its limit before it begins.
+  return at_.accumulated == 0 && config_.max_steps && at_.global_step >= *config_.max_steps;
+}
+
+}  // namespace calm::train

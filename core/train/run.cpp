@@ -1,0 +1,246 @@
+#include "core/train/run.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include <calm/cpp/error.hpp>
+
+#include "core/base/file.hpp"
+#include "core/base/log.hpp"
+
+namespace calm::train {
+
+namespace {
+
+// What training starts from; `checkpoint` stays empty unless a run is resumed.
+run::LoadedModel start_model(run::Runtime &runtime, const TrainConfig &config,
+                             std::optional<Checkpoint> &checkpoint) {
+  if (!config.resume.empty()) {
+    Checkpoint read = read_checkpoint(runtime, config.resume, config.weights_only);
+    run::LoadedModel loaded = std::move(read.loaded);
+    if (!config.weights_only) {
+      checkpoint = std::move(read);
+    }
+    return loaded;
+  }
+  return config.init_cwgt.empty()
+             ? run::make_model(runtime, config.backbone, config.model, config.seed)
+             : run::load_model(runtime, config.init_cwgt);
+}
+
+}  // namespace
+
+Run::Samples Run::load(run::Runtime &runtime, const std::string &path, std::int64_t l_max,
+                       bool needed) {
+  Samples samples{data::read_dataset(runtime, path), {}};
+  samples.usable = data::usable_sequences(samples.dataset, l_max);
+  if (needed && samples.usable.empty()) {
+    throw Error(CALM_CORRUPT_DATA,
+                fmt::format("{}: expected at least one sequence of 4 to {} tokens, found none "
+                            "among {}",
+                            path, l_max, samples.dataset.size()));
+  }
+  return samples;
+}
+
+Run::Run(run::Runtime &runtime, run::Session &session, const TrainConfig &config,
+         TrainObserver &observer)
+    : runtime_(runtime),
+      session_(session),
+      config_(config),
+      observer_(observer),
+      store_(config.save_dir),
+      loaded_(start_model(runtime, config, checkpoint_)),
+      trainer_(runtime.plugins().trainer(config.objective)),
+      options_(config.training.records()),
+      batch_size_(config.training.integer("batch_size")),
+      accumulation_(config.training.integer("gradient_accumulation_steps")),
+      log_interval_(config.training.integer("log_interval_steps")) {
+  const std::int64_t l_max = loaded_.model->l_max();
+  run::check_savable(runtime, *loaded_.model, config.metadata);
+  // Whether the result can be written is found out now, not after hours.
+  OutputFile probe(config.save_dir + "/model.cwgt");
+  train_ = load(runtime, config.dataset, l_max, true);
+  at_.dataset = data::fingerprint(train_.dataset);
+  if (!config.val_dataset.empty()) {
+    val_ = load(runtime, config.val_dataset, l_max, false);
+    at_.val_dataset = data::fingerprint(val_.dataset);
+  }
+  const auto samples = static_cast<std::uint64_t>(train_.usable.size());
+  const auto batch = static_cast<std::uint64_t>(batch_size_);
+  const auto accumulation = static_cast<std::uint64_t>(accumulation_);
+  const auto epochs = static_cast<std::uint64_t>(config.training.integer("epochs"));
+  scheduled_ = scheduled_steps(samples, batch, accumulation, epochs);
+  total_ = real_steps(samples, batch, accumulation, epochs);
+  if (config.max_steps) {
+    total_ = std::min(total_, *config.max_steps);
+  }
+  optimizer_.weight_decay = config.training.real("weight_decay");
+  optimizer_.clip_grad_norm = config.training.real("clip_grad_norm");
+  stages_ = std::make_unique<Stages>(session, *loaded_.model,
+                                     run::Objective{&trainer_, &config_.training}, optimizer_);
+  stages_->upload(*loaded_.weights);
+  if (checkpoint_) {
+    resume(*checkpoint_);
+  }
+  store_.set_aside(checkpoint_ ? &checkpoint_->manifest : nullptr);
+  checkpoint_.reset();
+}
+
+void Run::check_data(const run::Manifest::Progress &before) const {
+  const auto check = [this](const std::string &then, const std::string &now,
+                            const std::string &path, const char *flag) {
+    if (then == now || then.empty()) {
+      return;
+    }
+    const std::string what = fmt::format(
+        "{}: expected the {} that {} was made with, found other "
+        "sequences",
+        now.empty() ? flag : path, flag, config_.resume);
+    if (!config_.force) {
+      throw Error(CALM_INVALID_ARGUMENT, what + "; --force goes on all the same");
+    }
+    log_warning("{}", what);
+  };
+  check(before.dataset, at_.dataset, config_.dataset, "--dataset");
+  check(before.val_dataset, at_.val_dataset, config_.val_dataset, "--val-dataset");
+}
+
+void Run::resume(const Checkpoint &checkpoint) {
+  const run::Manifest::Progress &before = checkpoint.manifest.progress;
+  check_data(before);
+  if (before.position > train_.usable.size()) {
+    throw Error(CALM_CORRUPT_DATA,
+                fmt::format("{}/{}: training.position: expected at most {}, the sequences of {}, "
+                            "found {}",
+                            checkpoint.path, run::Manifest::kName, train_.usable.size(),
+                            config_.dataset, before.position));
+  }
+  const std::string dataset = at_.dataset, val_dataset = at_.val_dataset;
+  at_ = before;
+  at_.dataset = dataset;
+  at_.val_dataset = val_dataset;
+  books_ = Bookkeeping(before.best_train_loss, before.best_val_loss, before.patience_counter);
+  if (checkpoint.best && config_.export_weights == Export::kBest) {
+    best_ = std::make_unique<run::Weights>(loaded_.model->layout());
+    std::copy(checkpoint.best->flat().begin(), checkpoint.best->flat().end(),
+              best_->flat().begin());
+  }
+  stages_->upload({checkpoint.m.get(), checkpoint.v.get(), checkpoint.gradients.get()},
+                  before.refused);
+  first_step_ = at_.global_step;
+  newest_ = checkpoint.path;
+  if (!checkpoint.manifest.optimizer.groups.empty()) {
+    lr_ = checkpoint.manifest.optimizer.groups[0].lr;
+  }
+}
+
+run::Manifest Run::manifest() const {
+  run::Manifest m;
+  m.backbone = config_.backbone;
+  m.objective = config_.objective;
+  m.model = loaded_.model->config().list();
+  m.training = config_.training.list();
+  m.seed = config_.seed;
+  m.metadata = config_.metadata;
+  m.progress = at_;
+  m.progress.patience_counter = books_.counter();
+  m.progress.best_train_loss = books_.best_train();
+  m.progress.best_val_loss = books_.best_val();
+  m.optimizer.step = at_.global_step;
+  for (const bool decay : {true, false}) {
+    run::Manifest::Optimizer::Group group;
+    group.weight_decay = decay ? optimizer_.weight_decay : 0;
+    group.lr = lr_;
+    group.beta1 = optimizer_.beta1;
+    group.beta2 = optimizer_.beta2;
+    group.eps = optimizer_.eps;
+    for (const graph::Param &param : loaded_.model->layout().params()) {
+      if (param.decay == decay) {
+        group.params.push_back(param.name);
+      }
+    }
+    m.optimizer.groups.push_back(std::move(group));
+  }
+  return m;
+}
+
+// `must`: the run ends here, so a failure is the run's; otherwise training goes on and the end of
+// the run tells.
+void Run::save(bool epoch_improved, bool must) {
+  if (at_.refused > 0 && !must) {
+    return;  // it may be diverging: checkpoints of that must not push out the good ones
+  }
+  run::Weights &weights = *loaded_.weights;
+  stages_->download(weights);
+  run::Weights m(weights.layout()), v(weights.layout());
+  std::unique_ptr<run::Weights> gradients;
+  if (at_.accumulated > 0) {
+    gradients = std::make_unique<run::Weights>(weights.layout());
+  }
+  stages_->download({&m, &v, gradients.get()});
+  const Snapshot all{manifest(), &weights, &m, &v, gradients.get(), best_.get()};
+  try {
+    newest_ = epoch_improved ? store_.save_epoch(runtime_, all,
+                                                 static_cast<std::uint64_t>(at_.current_epoch + 1))
+                             : store_.save_step(runtime_, all);
+    observer_.saved(newest_);
+  } catch (const Error &e) {
+    if (must || e.status() != CALM_IO) {
+      throw;
+    }
+    save_failure_ = e.what();
+    log_warning("step {}: no checkpoint was written, training goes on: {}", at_.global_step,
+                e.what());
+  }
+  mark_ = Clock::now();
+}
+
+TrainResult Run::run() {
+  observer_.started({loaded_.model->param_count(), train_.usable.size(), val_.usable.size(),
+                     static_cast<std::uint64_t>(batch_size_),
+                     static_cast<std::uint64_t>(config_.training.integer("epochs")), scheduled_,
+                     train_.dataset.size() - train_.usable.size(),
+                     val_.dataset.size() - val_.usable.size(), session_.name(),
+                     config_.training.real("learning_rate"),
+                     config_.training.integer("warmup_steps"), first_step_});
+  start_ = mark_ = Clock::now();
+  while (!finished()) {
+    epoch();
+  }
+  return publish();
+}
+
+// Spec I.12 with ruling P.3.
+TrainResult Run::publish() {
+  stages_->download(*loaded_.weights);
+  TrainResult result;
+  result.cancelled = runtime_.cancelled();
+  result.steps = at_.global_step;
+  result.train_loss = metrics_.mean_loss;
+  result.best_val_loss = at_.exported;
+  result.checkpoint = newest_;
+  const run::Weights &weights = best_ ? *best_ : *loaded_.weights;
+  if (!weights.finite()) {
+    throw Error(CALM_DIVERGED,
+                "training diverged: the weights are not finite; nothing was published");
+  }
+  result.model_path = config_.save_dir + "/model.cwgt";
+  run::save_model(runtime_, *loaded_.model, weights, config_.metadata, result.model_path);
+  if (!save_failure_.empty()) {
+    throw Error(CALM_IO,
+                fmt::format("training is done and {} is written, but not every checkpoint; "
+                            "the last failure: {}",
+                            result.model_path, save_failure_));
+  }
+  return result;
+}
+
+TrainResult train(run::Runtime &runtime, run::Session &session, const TrainConfig &config,
+                  TrainObserver &observer) {
+  return Run(runtime, session, config, observer).run();
+}
+
+}  // namespace calm::train

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/data/batch.hpp"
+#include "core/train/bookkeeping.hpp"
+#include "core/train/checkpoint.hpp"
+#include "core/train/stages.hpp"
+#include "core/train/train.hpp"
+
+namespace calm::train {
+
+// The loop's state; one object per run. Whatever the rest of the run depends on is in `at_` or in
+// the buffers of the stages: both go into a checkpoint whole.
+class Run {
+ public:
+  Run(run::Runtime &runtime, run::Session &session, const TrainConfig &config,
+      TrainObserver &observer);
+  TrainResult run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Samples {
+    data::Dataset dataset;
+    std::vector<std::uint32_t> usable;
+  };
+
+  // run.cpp: from the start to the files.
+  static Samples load(run::Runtime &runtime, const std::string &path, std::int64_t l_max,
+                      bool needed);
+  void resume(const Checkpoint &checkpoint);
+  void check_data(const run::Manifest::Progress &before) const;
+  void save(bool epoch_improved, bool must);
+  run::Manifest manifest() const;
+  TrainResult publish();
+
+  // loop.cpp: epochs of micro-batches.
+  bool finished();
+  void epoch();
+  void end_epoch(Clock::time_point start);
+  void stop(const std::string &reason);
+  void micro_batch(const data::Batch &batch, bool last);
+  void read_metrics(bool last_of_epoch);
+  double validate();
+  void validate_and_keep_best();
+  void validate_if_due();
+  std::string limit_reached() const;
+  double learning_rate() const;
+  StepMetrics snapshot() const;
+  double seconds() const;  // since training began
+
+  run::Runtime &runtime_;
+  run::Session &session_;
+  const TrainConfig &config_;
+  TrainObserver &observer_;
+  CheckpointStore store_;
+  std::optional<Checkpoint> checkpoint_;  // resumed from; its weights go once they are uploaded
+  run::LoadedModel loaded_;
+  const calm_trainer &trainer_;
+  std::vector<calm_value> options_;
+  std::int64_t batch_size_, accumulation_, log_interval_;
+  Samples train_, val_;
+  graph::OptimizerOptions optimizer_;
+  std::unique_ptr<Stages> stages_;
+  std::unique_ptr<run::Weights> best_;
+  run::Manifest::Progress at_;
+  Bookkeeping books_;
+  bool ended_ = false;  // before its epochs were done
+
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point mark_ = start_;  // of the speed measurement
+  std::uint64_t rows_since_mark_ = 0;
+  std::uint64_t first_step_ = 0;  // updates done when this process began
+  std::uint64_t scheduled_ = 0, total_ = 0;
+  double lr_ = 0;  // of the last update
+
+  struct Pending {
+    double inv_count;
+    bool update;
+    std::uint64_t step;
+    double lr;
+  };
+  std::vector<Pending> pending_;  // micro-batches whose metrics are still on the device
+  StepMetrics metrics_;
+  std::string newest_;        // checkpoint
+  std::string save_failure_;  // of the last checkpoint that could not be written
+};
+
+}  // namespace calm::train
