@@ -20,11 +20,13 @@ std::atomic<calm_log_level> lowest_level{CALM_LOG_INFO};
 // Leaked: plugins and workers may log while the program ends.
 spdlog::logger &logger() {
   static spdlog::logger *const instance = [] {
-    auto *made = new spdlog::logger("calm", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    // Held until it is whole: without memory for the rest it is made again later.
+    auto made =
+        std::make_unique<spdlog::logger>("calm", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_pattern("calm: %v");
     made->set_level(spdlog::level::trace);
     made->flush_on(spdlog::level::trace);
-    return made;
+    return made.release();
   }();
   return *instance;
 }

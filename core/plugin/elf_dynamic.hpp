@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "core/plugin/elf_layout.hpp"
+#include "core/plugin/elf_reader.hpp"
 
 namespace calm {
 

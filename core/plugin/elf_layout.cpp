@@ -479,19 +479,6 @@ void Layout::check_dynamic() const {
 
 }  // namespace
 
-void ElfReader::require(std::uint64_t offset, std::uint64_t bytes, std::string_view what) const {
-  if (!holds(offset, bytes)) {
-    corrupt(fmt::format("truncated: expected {} at offset {}, {} bytes, in a file of {} bytes",
-                        what, offset, bytes, file_.bytes));
-  }
-}
-
-void ElfReader::read(std::uint64_t offset, void *dst, std::uint64_t bytes,
-                     std::string_view what) const {
-  require(offset, bytes, what);
-  call(file_.read_at, file_.self, offset, dst, bytes);
-}
-
 std::vector<Elf64_Phdr> read_segments(const ElfReader &file) {
   std::array<char, SELFMAG> magic{};
   if (!file.holds(0, magic.size())) {

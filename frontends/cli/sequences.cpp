@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <string_view>
 #include <unordered_set>
 
@@ -40,7 +41,7 @@ std::string_view bytes_of(std::span<const std::uint16_t> tokens) {
 
 std::uint64_t percentile(const std::vector<std::uint64_t> &sorted, double share) {
   const auto last = static_cast<double>(sorted.size() - 1);
-  return sorted[static_cast<std::size_t>(last * share + 0.5)];
+  return sorted[static_cast<std::size_t>(std::lround(last * share))];
 }
 
 }  // namespace

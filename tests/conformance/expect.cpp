@@ -26,7 +26,7 @@ std::string index_text(std::size_t flat, const Shape &shape) {
   std::string text = "]";
   for (std::size_t axis = shape.size(); axis-- > 0;) {
     const auto extent = static_cast<std::size_t>(shape[axis]);
-    text = (axis == 0 ? "[" : ", ") + std::to_string(flat % extent) + text;
+    text.insert(0, (axis == 0 ? "[" : ", ") + std::to_string(flat % extent));
     flat /= extent;
   }
   return shape.empty() ? "[]" : text;

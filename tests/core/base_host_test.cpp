@@ -70,7 +70,7 @@ TEST(Host, IsCancelledOnceTheFlagIsSet) {
 }
 
 class Log : public testing::Test {
- protected:
+ public:
   ~Log() override { calm::set_log_level(CALM_LOG_INFO); }
 };
 

@@ -1,7 +1,7 @@
 #include "core/base/signals.hpp"
 
 #include <gtest/gtest.h>
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): POSIX, not <csignal>
 #include <unistd.h>
 
 namespace {

@@ -16,7 +16,6 @@ namespace calm::data {
 namespace {
 
 using model_test::runtime;
-using testing::HasSubstr;
 using testing::StartsWith;
 
 Document dataset_document() {

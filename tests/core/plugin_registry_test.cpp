@@ -37,10 +37,11 @@ std::string fixture(const std::string &name) {
 
 // Warnings are expected here; they are looked at through the registry.
 class Registry : public testing::Test {
- protected:
+ public:
   Registry() { calm::set_log_level(CALM_LOG_ERROR); }
   ~Registry() override { calm::set_log_level(CALM_LOG_INFO); }
 
+ protected:
   // Copies a fixture, as `name`.so.
   std::string install(const std::string &fixture_name, const std::string &name = {}) const {
     return folder_.write((name.empty() ? fixture_name : name) + ".so",

@@ -57,7 +57,7 @@ TEST(Buffer, IsZeroedCopiedAndMoved) {
   b.read(4, &back, 4);
   EXPECT_EQ(back, 7.0F);
   Buffer c(std::move(b));
-  EXPECT_FALSE(b);
+  EXPECT_FALSE(b);  // NOLINT(bugprone-use-after-move): empty after a move, which is promised
   EXPECT_EQ(c.bytes(), 32u);
   c = std::move(a);
   c.read(8, &back, 4);

@@ -46,7 +46,7 @@ TemporaryFolder::~TemporaryFolder() {
 }
 
 std::string TemporaryFolder::write(std::string_view name, std::string_view contents) const {
-  const std::string path = file(name);
+  std::string path = file(name);
   std::FILE *out = std::fopen(path.c_str(), "wb");
   if (out == nullptr || std::fwrite(contents.data(), 1, contents.size(), out) != contents.size() ||
       std::fclose(out) != 0) {
@@ -115,6 +115,7 @@ Imported import_sources(const std::vector<std::string> &sources,
                         const std::vector<calm_value> &options) {
   Imported out;
   std::vector<calm_str> paths;
+  paths.reserve(sources.size());
   for (const std::string &source : sources) {
     paths.push_back(str(source));
   }

@@ -176,7 +176,8 @@ TEST(DictionaryImport, TagsInTheTextCannotForgeFieldsOrEntries) {
 
 TEST(DictionaryImport, ControlCharactersAndLineEndsBecomeBlanks) {
   Database database;
-  database.add({"cat"}, std::string_view("cat\r\n\ta\x01\x1b[31m\v small\0animal \r\n\r\n", 35));
+  constexpr char kText[] = "cat\r\n\ta\x01\x1b[31m\v small\0animal \r\n\r\n";
+  database.add({"cat"}, std::string_view(kText, sizeof kText - 1));
   EXPECT_THAT(import_database(database, "pets").records,
               ElementsAre("<WORD>cat<ATN>\n<DEF>a [31m small animal"));
 }

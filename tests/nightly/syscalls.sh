@@ -17,6 +17,8 @@ if ! strace -qq -o /dev/null true 2>/dev/null; then
   echo "strace is not installed (./setup.sh deps --tools) or may not trace here" >&2
   exit 77
 fi
+# The leak checker of a sanitized build cannot work under a tracer.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0"
 EPOCHS=2
 settings=(--preset nano --domain dictionary --batch-size 14 --epochs 2 --set model.d_model=8 --set model.n_layers=1
           --threads 1)

@@ -93,6 +93,7 @@ struct Array {
 std::vector<Array> collect_arrays(const DocumentView &document, const Header &h,
                                   const std::vector<Parameter> &parameters) {
   std::vector<const Parameter *> in_file_order;
+  in_file_order.reserve(parameters.size());
   for (const Parameter &p : parameters) {
     in_file_order.push_back(&p);
   }
