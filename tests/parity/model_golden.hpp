@@ -64,9 +64,12 @@ inline std::string backend_name(const testing::TestParamInfo<std::string> &backe
   return backend.param;
 }
 
+// The argument is the name of a class.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define CALM_PARITY_ON_EVERY_BACKEND(Suite)                                      \
   class Suite : public calm::golden::OnBackend {};                               \
   INSTANTIATE_TEST_SUITE_P(, Suite, testing::ValuesIn(calm::golden::backends()), \
                            calm::golden::backend_name)
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace calm::golden

@@ -17,9 +17,11 @@ using testing::HasSubstr;
 constexpr std::uint64_t kFar = ~std::uint64_t{0} - 7;
 
 class BufferTest : public testing::Test {
- protected:
+ public:
   BufferTest() { call(backend().alloc, session_.get(), std::uint64_t{64}, &buffer_); }
   ~BufferTest() override { backend().free(session_.get(), buffer_); }
+
+ protected:
   calm_status write(std::uint64_t offset, std::uint64_t bytes) {
     const std::vector<std::byte> source(64);
     return backend().write(session_.get(), buffer_, offset, source.data(), bytes, nullptr);
