@@ -381,17 +381,26 @@ Manifest read_manifest(const std::string &folder) {
   }
 }
 
+void verify_file(const Manifest &manifest, const std::string &folder, std::string_view name) {
+  const auto f = std::find_if(manifest.files.begin(), manifest.files.end(),
+                              [&](const Manifest::File &file) { return file.name == name; });
+  if (f == manifest.files.end()) {
+    return;
+  }
+  const std::string path = folder + "/" + f->name;
+  if (const std::uint64_t bytes = InputFile(path).size(); bytes != f->bytes) {
+    throw Error(CALM_CORRUPT_DATA,
+                fmt::format("{}: expected {} bytes, found {}", path, f->bytes, bytes));
+  }
+  if (const std::string sum = sha256_of_file(path); sum != f->sha256) {
+    throw Error(CALM_CORRUPT_DATA,
+                fmt::format("{}: expected the SHA-256 {}, found {}", path, f->sha256, sum));
+  }
+}
+
 void verify_files(const Manifest &manifest, const std::string &folder) {
   for (const Manifest::File &f : manifest.files) {
-    const std::string path = folder + "/" + f.name;
-    if (const std::uint64_t bytes = InputFile(path).size(); bytes != f.bytes) {
-      throw Error(CALM_CORRUPT_DATA,
-                  fmt::format("{}: expected {} bytes, found {}", path, f.bytes, bytes));
-    }
-    if (const std::string sum = sha256_of_file(path); sum != f.sha256) {
-      throw Error(CALM_CORRUPT_DATA,
-                  fmt::format("{}: expected the SHA-256 {}, found {}", path, f.sha256, sum));
-    }
+    verify_file(manifest, folder, f.name);
   }
 }
 

@@ -76,8 +76,11 @@ Manifest parse_manifest(std::string_view text);
 /// Reads `folder`/metadata.json; errors name it.
 Manifest read_manifest(const std::string &folder);
 
-/// Checks sizes and sums of the files the manifest lists. CALM_CORRUPT_DATA, CALM_IO naming the
-/// file.
+/// Checks size and sum of one file; nothing when the manifest does not list it (a peer's lists
+/// none). CALM_CORRUPT_DATA, CALM_IO naming the file.
+void verify_file(const Manifest &manifest, const std::string &folder, std::string_view name);
+
+/// The same for every file the manifest lists.
 void verify_files(const Manifest &manifest, const std::string &folder);
 
 }  // namespace calm::run

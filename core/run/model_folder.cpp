@@ -75,10 +75,7 @@ LoadedModel load_model_folder(Runtime &runtime, const std::string &folder,
                 described + ": " + e.what());
   }
   loaded.weights = std::make_unique<Weights>(loaded.model->layout());
-  Manifest weights_only = manifest;
-  std::erase_if(weights_only.files,
-                [&](const Manifest::File &f) { return f.name != manifest.weights_file; });
-  verify_files(weights_only, folder);
+  verify_file(manifest, folder, manifest.weights_file);
   const std::string path = folder + "/" + manifest.weights_file;
   const data::Document document = data::read_document(runtime, path);
   check_names(document, *loaded.weights, path);

@@ -151,24 +151,26 @@ Checkpoint read_checkpoint(run::Runtime &runtime, const std::string &folder, boo
                                         ": this run had online EWC, which cannot be resumed here; "
                                         "--init-weights-only starts from the weights");
     }
-    verify_files(manifest, folder);
   }
   checkpoint.loaded = run::load_model_folder(runtime, folder, manifest);
   if (weights_only) {
     return checkpoint;
   }
   const graph::ParamLayout &layout = checkpoint.loaded.model->layout();
-  const std::string path = folder + "/" + manifest.optimizer.filename;
-  const data::Document moments = data::read_document(runtime, path);
-  checkpoint.m = take(moments, layout, path, kMean);
-  checkpoint.v = take(moments, layout, path, kSquare);
+  const auto read = [&](const std::string &name) {
+    run::verify_file(manifest, folder, name);
+    return data::read_document(runtime, folder + "/" + name);
+  };
+  const std::string &optimizer = manifest.optimizer.filename;
+  const data::Document moments = read(optimizer);
+  checkpoint.m = take(moments, layout, folder + "/" + optimizer, kMean);
+  checkpoint.v = take(moments, layout, folder + "/" + optimizer, kSquare);
   if (manifest.progress.accumulated > 0) {
-    const std::string file = folder + "/" + kGradientFile;
-    checkpoint.gradients = take(data::read_document(runtime, file), layout, file, kGradient);
+    checkpoint.gradients =
+        take(read(kGradientFile), layout, folder + "/" + kGradientFile, kGradient);
   }
   if (lists(manifest, kBestFile)) {
-    const std::string file = folder + "/" + kBestFile;
-    checkpoint.best = take(data::read_document(runtime, file), layout, file, "model/");
+    checkpoint.best = take(read(kBestFile), layout, folder + "/" + kBestFile, "model/");
   }
   return checkpoint;
 }

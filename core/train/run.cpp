@@ -108,7 +108,7 @@ void Run::check_data(const run::Manifest::Progress &before) const {
   check(before.val_dataset, at_.val_dataset, config_.val_dataset, "--val-dataset");
 }
 
-void Run::resume(const Checkpoint &checkpoint) {
+void Run::resume(Checkpoint &checkpoint) {
   const run::Manifest::Progress &before = checkpoint.manifest.progress;
   check_data(before);
   if (before.position > train_.usable.size()) {
@@ -124,9 +124,7 @@ void Run::resume(const Checkpoint &checkpoint) {
   at_.val_dataset = val_dataset;
   books_ = Bookkeeping(before.best_train_loss, before.best_val_loss, before.patience_counter);
   if (checkpoint.best && config_.export_weights == Export::kBest) {
-    best_ = std::make_unique<run::Weights>(loaded_.model->layout());
-    std::copy(checkpoint.best->flat().begin(), checkpoint.best->flat().end(),
-              best_->flat().begin());
+    best_ = std::move(checkpoint.best);  // its layout is the model's, which was moved, not copied
   }
   stages_->upload({checkpoint.m.get(), checkpoint.v.get(), checkpoint.gradients.get()},
                   before.refused);

@@ -33,7 +33,7 @@ class Run {
   // run.cpp: from the start to the files.
   static Samples load(run::Runtime &runtime, const std::string &path, std::int64_t l_max,
                       bool needed);
-  void resume(const Checkpoint &checkpoint);
+  void resume(Checkpoint &checkpoint);
   void check_data(const run::Manifest::Progress &before) const;
   void save(bool epoch_improved, bool must);
   run::Manifest manifest() const;

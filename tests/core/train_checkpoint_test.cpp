@@ -23,6 +23,7 @@
 #include "core/train/train.hpp"
 #include "tests/core/model_fixture.hpp"
 #include "tests/core/temp_folder.hpp"
+#include "tests/core/train_fixture.hpp"
 
 namespace calm::train {
 namespace {
@@ -31,8 +32,6 @@ namespace fs = std::filesystem;
 using model_test::integer;
 using model_test::real;
 using testing::HasSubstr;
-
-constexpr model_test::Shape kTiny = {16, 1, 40, 2, 2, 4, 3, 0};
 
 std::string read(const std::string &path) { return calm_test::read_bytes(path); }
 
@@ -54,54 +53,11 @@ class Interrupter : public TrainObserver {
   std::uint64_t step_;
 };
 
-class TrainCheckpoint : public testing::Test {
+class TrainCheckpoint : public TrainFixture {
  protected:
+  TrainCheckpoint() { dataset_ = write_dataset("train.ctds", 22, 1); }
   std::string write_dataset(const std::string &name, std::size_t count, std::uint32_t seed) const {
-    std::vector<std::uint16_t> ids, lengths, cmd;
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::size_t half = 4 + i % 5;
-      std::vector<std::int32_t> row =
-          model_test::tokens(half, seed + static_cast<std::uint32_t>(i % 10));
-      row.insert(row.end(), row.begin(), row.end());
-      ids.insert(ids.end(), row.begin(), row.end());
-      lengths.push_back(static_cast<std::uint16_t>(row.size()));
-      cmd.push_back(1);
-    }
-    data::Document document;
-    const auto n = static_cast<std::int64_t>(count);
-    document.add<std::uint16_t>("lengths", lengths, {n});
-    document.add<std::uint16_t>("cmd_pos", cmd, {n});
-    document.add<std::uint16_t>("tokens", ids, {static_cast<std::int64_t>(ids.size())});
-    data::write_document(model_test::runtime(), "ctds", document, folder_.path(name));
-    return folder_.path(name);
-  }
-
-  TrainConfig config(std::vector<OwnedValue> training, const std::string &save_dir) const {
-    TrainConfig config;
-    config.model = model_test::model_config(kTiny);
-    config.training = model_test::training(std::move(training));
-    config.seed = 4;
-    config.dataset = dataset_;
-    config.val_dataset = val_dataset_;
-    config.save_dir = folder_.path(save_dir);
-    return config;
-  }
-  static TrainResult run(const TrainConfig &config, TrainObserver &observer,
-                         run::Runtime &runtime = model_test::runtime()) {
-    const std::unique_ptr<run::Session> session = runtime.open("reference", CALM_WORKLOAD_TRAIN);
-    return train(runtime, *session, config, observer);
-  }
-  static TrainResult run(const TrainConfig &config) {
-    TrainObserver silent;
-    return run(config, silent);
-  }
-  static Error failure(const TrainConfig &config) {
-    try {
-      run(config);
-    } catch (const Error &e) {
-      return e;
-    }
-    return {CALM_OK, "nothing was thrown"};
+    return TrainFixture::write_dataset(name, count, seed, 0);
   }
   static std::string newest(const std::string &save_dir) { return find_checkpoint(save_dir); }
 
@@ -131,10 +87,6 @@ class TrainCheckpoint : public testing::Test {
     EXPECT_EQ(read(done.model_path), read(whole.save_dir + "/model.cwgt")) << name;
     EXPECT_EQ(contents(newest(part.save_dir)), contents(newest(whole.save_dir))) << name;
   }
-
-  calm_test::TempFolder folder_;
-  std::string dataset_ = write_dataset("train.ctds", 22, 1);
-  std::string val_dataset_;
 };
 
 TEST_F(TrainCheckpoint, AResumedRunGivesTheBitsOfOneThatWasNotInterrupted) {
