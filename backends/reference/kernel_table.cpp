@@ -23,8 +23,10 @@
   K(div, 1, "r* r~ -> r*")                                                                     \
   K(embedding, 1, "i[T] r[V,d] -> r[T,d]")                                                     \
   P(embedding_grad, 1, "i[T] r[T,d] | i -> r[V,d]")                                            \
+  P(ewc_penalty, 1, "r[n] r[n] r[n] r[n] r[] -> r[n] r[]")                                     \
   K(exp, 1, "r* -> r*")                                                                        \
   P(fill, 1, "a* | f -> a*")                                                                   \
+  K(fisher, 1, "r[n] r[n] r[] r[] -> r[n]")                                                    \
   K(gated_silu, 1, "r* r* -> r*")                                                              \
   K(gated_silu_grad, 1, "r* r* r* -> r* r*")                                                   \
   K(gelu, 1, "r* -> r*")                                                                       \

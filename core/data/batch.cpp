@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include <calm/random.h>
 #include <calm/cpp/error.hpp>
 
 #include "core/base/digest.hpp"
@@ -26,6 +25,18 @@ Dataset read_dataset(run::Runtime &runtime, const std::string &path) {
     dataset.offsets.push_back(dataset.offsets.back() + length);
   }
   return dataset;
+}
+
+Dataset select(const Dataset &dataset, std::span<const std::uint32_t> which) {
+  Dataset chosen;
+  chosen.offsets.push_back(0);
+  for (const std::uint32_t index : which) {
+    const std::span<const std::uint16_t> ids = dataset.sequence(index);
+    chosen.tokens.insert(chosen.tokens.end(), ids.begin(), ids.end());
+    chosen.offsets.push_back(chosen.tokens.size());
+    chosen.cmd_pos.push_back(dataset.cmd_pos[index]);
+  }
+  return chosen;
 }
 
 std::string fingerprint(const Dataset &dataset) {
@@ -103,13 +114,13 @@ Batch pack_inputs(const Dataset &dataset, std::span<const std::uint32_t> which,
   return batch;
 }
 
-std::vector<std::uint32_t> shuffled(std::size_t count, std::uint64_t seed, std::uint32_t epoch) {
+std::vector<std::uint32_t> shuffled(std::size_t count, std::uint64_t seed, std::uint32_t epoch,
+                                    std::uint32_t stream) {
   std::vector<std::uint32_t> order(count);
   std::iota(order.begin(), order.end(), 0U);
   // Fisher–Yates; 64 random bits over the range leave a bias below 2^-32.
   for (std::size_t i = count; i > 1; --i) {
-    const calm_philox4 block =
-        calm_philox(seed, static_cast<std::uint32_t>(i), epoch, 0, CALM_STREAM_SHUFFLE);
+    const calm_philox4 block = calm_philox(seed, static_cast<std::uint32_t>(i), epoch, 0, stream);
     const std::uint64_t bits = (std::uint64_t{block.word[0]} << 32) | block.word[1];
     std::swap(order[i - 1], order[bits % i]);
   }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <calm/random.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -23,6 +25,9 @@ struct Dataset {
 
 /// Reads a CTDS file. CALM_CORRUPT_DATA naming the file when it is something else.
 Dataset read_dataset(run::Runtime &runtime, const std::string &path);
+
+/// The sequences `which`, in that order.
+Dataset select(const Dataset &dataset, std::span<const std::uint32_t> which);
 
 /// SHA-256 of the sequences, whatever file they came from: whether a run goes on with its data.
 std::string fingerprint(const Dataset &dataset);
@@ -51,7 +56,8 @@ Batch pack_inputs(const Dataset &dataset, std::span<const std::uint32_t> which,
                   std::int64_t sequences, std::int64_t l_max);
 
 /// Order of the samples in an epoch: a permutation of [0, count) from (seed, epoch) alone, so an
-/// epoch does not depend on earlier ones (spec I.4, ruling P.6).
-std::vector<std::uint32_t> shuffled(std::size_t count, std::uint64_t seed, std::uint32_t epoch);
+/// epoch does not depend on earlier ones (spec I.4, ruling P.6). Other draws have other streams.
+std::vector<std::uint32_t> shuffled(std::size_t count, std::uint64_t seed, std::uint32_t epoch,
+                                    std::uint32_t stream = CALM_STREAM_SHUFFLE);
 
 }  // namespace calm::data

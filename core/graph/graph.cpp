@@ -52,8 +52,9 @@ std::vector<OwnedValue> resolve(const calm_operator &op, std::span<const calm_va
 }  // namespace
 
 std::string_view slot_name(Slot slot) {
-  constexpr std::string_view kNames[kSlots] = {"weights", "grads", "m",      "v",        "state",
-                                               "metrics", "input", "output", "workspace"};
+  constexpr std::string_view kNames[kSlots] = {"weights", "grads",  "m",        "v",
+                                               "fisher",  "anchor", "state",    "metrics",
+                                               "input",   "output", "workspace"};
   return kNames[static_cast<std::uint32_t>(slot)];
 }
 
@@ -109,6 +110,12 @@ Value Graph::stored(std::string_view name, Slot slot, const calm_type &type) {
 }
 
 Value Graph::flat_group(Slot slot, std::uint32_t group) {
+  for (std::uint32_t i = 0; i < tensors_.size(); ++i) {
+    if (tensors_[i].group == group && tensors_[i].slot == slot &&
+        tensors_[i].updates == CALM_NONE) {
+      return {i};
+    }
+  }
   const FlatGroup &g = layout_->groups().at(group);
   Tensor t;
   t.name = std::string(slot_name(slot)) + "/" + g.name;

@@ -25,19 +25,22 @@ struct Bucket {
 /// Finds the definition of an operator; null when nobody defines it.
 using OperatorLookup = std::function<const calm_operator *(std::string_view id, std::uint32_t rev)>;
 
-/// The buffers a program is bound to. Weights, Grads, M and V have the layout of ParamLayout.
+/// The buffers a program is bound to. Those before State have the layout of
+/// ParamLayout.
 enum class Slot : std::uint32_t {
   kWeights,
   kGrads,
   kM,
   kV,
+  kFisher,   ///< online EWC: diagonal Fisher information
+  kAnchor,   ///< online EWC: the weights it was measured at
   kState,    ///< decode state, one 256-byte aligned tensor after another
   kMetrics,  ///< ring of metrics and the guard's counter: survives from run to run
   kInput,
   kOutput,
   kWorkspace,
 };
-inline constexpr std::uint32_t kSlots = 9;
+inline constexpr std::uint32_t kSlots = 11;
 std::string_view slot_name(Slot slot);
 
 /// A value of the graph and where it lives.
@@ -46,8 +49,8 @@ struct Tensor {
   calm_type type{};
   calm_role role = CALM_ROLE_TEMP;
   Slot slot = Slot::kWorkspace;       ///< of every role but CONST and STEP
-  std::uint32_t param = CALM_NONE;    ///< index in the layout: a view of Weights/Grads/M/V
-  std::uint32_t group = CALM_NONE;    ///< index of a whole FlatGroup of Weights/Grads/M/V
+  std::uint32_t param = CALM_NONE;    ///< index in the layout: a view of a flat slot
+  std::uint32_t group = CALM_NONE;    ///< index of a whole FlatGroup of a flat slot
   std::uint32_t updates = CALM_NONE;  ///< tensor whose storage this value overwrites
   std::uint64_t offset = 0;           ///< bytes in constants or step block (CONST, STEP)
 };

@@ -20,16 +20,51 @@ void accumulate_gradients(Graph &graph, const std::vector<Value> &gradients) {
   graph.set_origin({});
 }
 
-UpdateValues append_update(Graph &graph, const OptimizerOptions &options) {
+FlatGradients flat_gradients(Graph &graph, bool ewc) {
+  const GraphBuilder builder(graph);
+  const Builder b = builder.face();
+  graph.set_phase(CALM_PHASE_UPDATE);
+  graph.set_origin("ewc");
+  FlatGradients gradients;
+  const auto groups = static_cast<std::uint32_t>(graph.layout().groups().size());
+  for (std::uint32_t g = 0; g < groups; ++g) {
+    const Value grad = graph.flat_group(Slot::kGrads, g);
+    if (!ewc) {
+      gradients.groups.push_back(grad);
+      continue;
+    }
+    const std::vector<Value> out =
+        b.emit("ewc_penalty",
+               {grad, graph.flat_group(Slot::kWeights, g), graph.flat_group(Slot::kFisher, g),
+                graph.flat_group(Slot::kAnchor, g), graph.step_value("ewc_scale", graph.real())});
+    graph.update(out[0], grad);
+    gradients.groups.push_back(out[0]);
+    gradients.ewc_sum = gradients.ewc_sum ? b.op("add", {gradients.ewc_sum, out[1]}) : out[1];
+  }
+  graph.set_origin({});
+  return gradients;
+}
+
+void append_fisher(Graph &graph, const FlatGradients &gradients) {
+  const GraphBuilder builder(graph);
+  graph.set_phase(CALM_PHASE_UPDATE);
+  graph.set_origin("fisher");
+  const Value keep = graph.step_value("fisher_keep", graph.real());
+  const Value take = graph.step_value("fisher_take", graph.real());
+  for (std::uint32_t g = 0; g < gradients.groups.size(); ++g) {
+    const Value fisher = graph.flat_group(Slot::kFisher, g);
+    graph.update(builder.face().op("fisher", {fisher, gradients.groups[g], keep, take}), fisher);
+  }
+  graph.set_origin({});
+}
+
+UpdateValues append_update(Graph &graph, const OptimizerOptions &options,
+                           const FlatGradients &gradients) {
   const GraphBuilder builder(graph);
   const Builder b = builder.face();
   graph.set_phase(CALM_PHASE_UPDATE);
   graph.set_origin("update");
-  const auto groups = static_cast<std::uint32_t>(graph.layout().groups().size());
-  std::vector<Value> grads;
-  for (std::uint32_t g = 0; g < groups; ++g) {
-    grads.push_back(graph.flat_group(Slot::kGrads, g));
-  }
+  const std::vector<Value> &grads = gradients.groups;
   const calm_value clip[] = {value("max_norm", options.clip_grad_norm)};
   const std::vector<Value> norm = b.emit("global_norm", grads, clip);
   const Value bad = graph.stored("bad", Slot::kMetrics, type_of(CALM_I32, {}));
@@ -38,7 +73,7 @@ UpdateValues append_update(Graph &graph, const OptimizerOptions &options) {
   const Value lr = graph.step_value("lr", graph.real());
   const Value bias1 = graph.step_value("bias1", graph.real());
   const Value bias2 = graph.step_value("bias2", graph.real());
-  for (std::uint32_t g = 0; g < groups; ++g) {
+  for (std::uint32_t g = 0; g < grads.size(); ++g) {
     const Value param = graph.flat_group(Slot::kWeights, g);
     const Value m = graph.flat_group(Slot::kM, g);
     const Value v = graph.flat_group(Slot::kV, g);

@@ -50,9 +50,10 @@ std::vector<bool> used_tensors(const Graph &graph) {
 }  // namespace
 
 Program::Program(const Graph &graph) : name_(graph.name()), bucket_(graph.bucket()) {
-  constexpr calm_role kRoles[kSlots] = {CALM_ROLE_PARAM, CALM_ROLE_STATE,  CALM_ROLE_STATE,
-                                        CALM_ROLE_STATE, CALM_ROLE_STATE,  CALM_ROLE_STATE,
-                                        CALM_ROLE_INPUT, CALM_ROLE_OUTPUT, CALM_ROLE_TEMP};
+  constexpr calm_role kRoles[kSlots] = {CALM_ROLE_PARAM,  CALM_ROLE_STATE, CALM_ROLE_STATE,
+                                        CALM_ROLE_STATE,  CALM_ROLE_STATE, CALM_ROLE_STATE,
+                                        CALM_ROLE_STATE,  CALM_ROLE_STATE, CALM_ROLE_INPUT,
+                                        CALM_ROLE_OUTPUT, CALM_ROLE_TEMP};
   for (std::uint32_t i = 0; i < kSlots; ++i) {
     slots_[i] = {str(slot_name(static_cast<Slot>(i))), 0, kAlign, kRoles[i],
                  static_cast<Slot>(i) == Slot::kWorkspace ? 1u : 0u};
@@ -67,7 +68,8 @@ Program::Program(const Graph &graph) : name_(graph.name()), bucket_(graph.bucket
 void Program::place_tensors(const Graph &graph) {
   const ParamLayout &layout = graph.layout();
   const std::uint64_t element = dtype_bytes(graph.real());
-  for (const Slot flat : {Slot::kWeights, Slot::kGrads, Slot::kM, Slot::kV}) {
+  for (const Slot flat :
+       {Slot::kWeights, Slot::kGrads, Slot::kM, Slot::kV, Slot::kFisher, Slot::kAnchor}) {
     const bool used =
         std::any_of(graph.tensors().begin(), graph.tensors().end(),
                     [flat](const Tensor &t) { return t.slot == flat && t.role != CALM_ROLE_TEMP; });

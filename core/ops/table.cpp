@@ -47,6 +47,8 @@
   X(global_norm, 1)           \
   X(guard, 1)                 \
   X(adamw, 1)                 \
+  X(ewc_penalty, 1)           \
+  X(fisher, 1)                \
   X(record, 1)                \
   X(random_uniform, 1)        \
   X(random_normal, 1)         \

@@ -111,12 +111,23 @@ Graph LanguageModel::eval(Bucket bucket, const Objective &objective) const {
   return graph;
 }
 
-void LanguageModel::record_metrics(Graph &graph, Value loss, Value norm, Value bad) const {
+// A value that is absent is recorded as 0.
+void LanguageModel::record_metrics(Graph &graph, Value loss, Value norm, Value bad,
+                                   Value ewc) const {
   const GraphBuilder builder(graph);
+  const auto or_zero = [&](Value value) {
+    const float zero = 0.0F;
+    const double zero_wide = 0.0;
+    return value
+               ? value
+               : graph.constant(type_of(real_, {}),
+                                real_ == CALM_F32 ? static_cast<const void *>(&zero) : &zero_wide);
+  };
   const Value ring =
       graph.stored("ring", Slot::kMetrics, type_of(real_, {kRingRows, kRingColumns}));
   const Value row = graph.step_value("metrics_row", CALM_I32);
-  graph.update(builder.face().op("record", {ring, row, loss, norm, bad}), ring);
+  graph.update(builder.face().op("record", {ring, row, loss, or_zero(norm), bad, or_zero(ewc)}),
+               ring);
 }
 
 Graph LanguageModel::train(Bucket bucket, const Objective &objective,
@@ -126,16 +137,28 @@ Graph LanguageModel::train(Bucket bucket, const Objective &objective,
   const Value bad = graph.stored("bad", Slot::kMetrics, type_of(CALM_I32, {}));
   const Loss loss = with_loss(graph, objective);
   accumulate_gradients(graph, differentiate(graph, loss.sum, loss_seed(graph)));
+  const graph::FlatGradients gradients = flat_gradients(graph, optimizer.ewc);
   if (update) {
-    const graph::UpdateValues done = append_update(graph, optimizer);
-    record_metrics(graph, loss.sum, done.norm, done.bad);
+    const graph::UpdateValues done = append_update(graph, optimizer, gradients);
+    record_metrics(graph, loss.sum, done.norm, done.bad, gradients.ewc_sum);
   } else {
-    const float zero = 0.0F;
-    const double zero_wide = 0.0;
-    const Value none = graph.constant(
-        type_of(real_, {}), real_ == CALM_F32 ? static_cast<const void *>(&zero) : &zero_wide);
-    record_metrics(graph, loss.sum, none, bad);
+    record_metrics(graph, loss.sum, {}, bad, gradients.ewc_sum);
   }
+  return graph;
+}
+
+Graph LanguageModel::fisher(Bucket bucket) const {
+  Graph graph = blank("fisher", bucket);
+  const Value tokens = graph.input("tokens", type_of(CALM_I32, {bucket.tokens}, CALM_AXIS_TOKENS));
+  const Value targets =
+      graph.input("targets", type_of(CALM_I32, {bucket.tokens}, CALM_AXIS_TOKENS));
+  const Value offsets = graph.input("offsets", type_of(CALM_I32, {bucket.sequences + 1}));
+  const Wires wires = trunk(graph, tokens, offsets);
+  const GraphBuilder builder(graph);
+  const Builder b = builder.face();
+  const Value loss = b.op("cross_entropy", {head(b, wires, wires.rows), targets});
+  accumulate_gradients(graph, differentiate(graph, loss, loss_seed(graph)));
+  append_fisher(graph, flat_gradients(graph, false));
   return graph;
 }
 

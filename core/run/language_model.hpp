@@ -46,9 +46,12 @@ class LanguageModel {
   graph::Graph eval(graph::Bucket bucket, const Objective &objective) const;
   /// One micro-batch of training: forward, backward, gradients into slot Grads; with `update` also
   /// clip, guard and AdamW (program rule 8). Metrics ring row: loss_sum, gradient norm, bad
-  /// updates.
+  /// updates, and the sum of the EWC penalty.
   graph::Graph train(graph::Bucket bucket, const Objective &objective,
                      const graph::OptimizerOptions &optimizer, bool update) const;
+  /// One batch of a consolidation (spec J.5): the gradient of the mean next-token loss, whatever
+  /// the objective, squared into slot Fisher. Leaves the gradient in slot Grads.
+  graph::Graph fisher(graph::Bucket bucket) const;
   /// Outputs: logits [S, V] of each sequence's last row; with `all_logits` also all_logits [T, V].
   /// Leaves the decode state in slot State. With `with_state` it continues from the decode state it
   /// finds there, as steps with the same tokens would; an empty sequence keeps its own and gets
@@ -64,7 +67,7 @@ class LanguageModel {
 
   /// Rows of the metrics ring and columns of one.
   static constexpr std::int64_t kRingRows = 64;
-  static constexpr std::int64_t kRingColumns = 3;
+  static constexpr std::int64_t kRingColumns = 4;
 
  private:
   struct Wires {
@@ -77,7 +80,7 @@ class LanguageModel {
     Value logits, sum;
   };
   Loss with_loss(graph::Graph &graph, const Objective &objective) const;
-  void record_metrics(graph::Graph &graph, Value loss, Value norm, Value bad) const;
+  void record_metrics(graph::Graph &graph, Value loss, Value norm, Value bad, Value ewc) const;
   void sample_nodes(graph::Graph &graph, Value logits, Value *ids, Value *log_prob) const;
 
   const calm_model *backbone_;

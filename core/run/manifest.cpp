@@ -254,6 +254,41 @@ Manifest::Optimizer optimizer_from(const Node &node) {
   return optimizer;
 }
 
+// With the hyperparameters a second time, and where the tensors are, as a peer wants it (spec M.5).
+Json ewc_json(const Manifest &m) {
+  Json json = section_json(m.continual);
+  json.erase("method");
+  json["initialized"] = m.ewc->initialized;
+  Json fisher = Json::object(), anchor = Json::object();
+  for (const Manifest::Optimizer::Group &group : m.optimizer.groups) {
+    for (const std::string &name : m.ewc->initialized ? group.params : std::vector<std::string>()) {
+      fisher[name] = {{"__tensor__", "ewc/fisher/" + name}};
+      anchor[name] = {{"__tensor__", "ewc/theta_star/" + name}};
+    }
+  }
+  json["fisher"] = std::move(fisher);
+  json["theta_star"] = std::move(anchor);
+  return json;
+}
+
+Manifest::Ewc ewc_from(const Node &root) {
+  Manifest::Ewc ewc;
+  const Node state = root.object("ewc_state");
+  if (state.has("initialized")) {
+    const Json &initialized = state.need("initialized").json();
+    if (!initialized.is_boolean()) {
+      refuse_json("ewc_state.initialized", "true or false", shown(initialized));
+    }
+    ewc.initialized = initialized.get<bool>();
+  }
+  if (root.has("ewc_buffer")) {
+    const Node buffer = root.object("ewc_buffer");
+    ewc.buffer_file = plain_name(buffer.need("filename"));
+    ewc.buffer_count = buffer.need("count").count();
+  }
+  return ewc;
+}
+
 // Spec A.10: readers compare it with their own.
 Json tokenizer_json() {
   Json specials = Json::object();
@@ -319,6 +354,7 @@ Manifest manifest_from(const Node &root) {
   m.objective = config.text_or("objective", m.objective);
   m.model = section(config, "model");
   m.training = section(config, "training");
+  m.continual = section(config, "continual");
   if (root.has("seed")) {
     m.seed = root.need("seed").count();
   }
@@ -336,7 +372,9 @@ Manifest manifest_from(const Node &root) {
   if (!root.object("optimizer").has("step")) {
     m.optimizer.step = m.progress.global_step;
   }
-  m.has_ewc = root.has("ewc_state");
+  if (root.has("ewc_state")) {
+    m.ewc = ewc_from(root);
+  }
   return m;
 }
 
@@ -352,6 +390,9 @@ std::string manifest_text(const Manifest &m) {
                  {"model", section_json(m.model)},
                  {"training", section_json(m.training)}}},
                {"metadata", metadata_json(m.metadata)}};
+  if (!m.continual.empty()) {
+    json["config"]["continual"] = section_json(m.continual);
+  }
   put(json, "seed", m.seed);
   Json files = Json::object();
   for (const Manifest::File &f : m.files) {
@@ -361,7 +402,10 @@ std::string manifest_text(const Manifest &m) {
   if (m.checkpoint) {
     json["training"] = progress_json(m.progress);
     json["optimizer"] = optimizer_json(m.optimizer);
-    json["ewc_state"] = nullptr;
+    json["ewc_state"] = m.ewc ? ewc_json(m) : Json(nullptr);
+    if (m.ewc) {
+      json["ewc_buffer"] = {{"filename", m.ewc->buffer_file}, {"count", m.ewc->buffer_count}};
+    }
   }
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

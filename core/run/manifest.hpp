@@ -21,8 +21,9 @@ struct Manifest {
   bool checkpoint = true;  ///< false: weights only (type "model")
   std::string backbone = "mamba";
   std::string objective = "next_token";
-  std::vector<OwnedValue> model;     ///< config.model as it stands in the file
-  std::vector<OwnedValue> training;  ///< config.training, likewise
+  std::vector<OwnedValue> model;      ///< config.model as it stands in the file
+  std::vector<OwnedValue> training;   ///< config.training, likewise
+  std::vector<OwnedValue> continual;  ///< config.continual, likewise; empty without online EWC
   std::optional<std::uint64_t> seed;
   ModelMetadata metadata;  ///< template and so on; empty in a peer's file
 
@@ -63,7 +64,14 @@ struct Manifest {
     std::vector<Group> groups;
   };
   Optimizer optimizer;
-  bool has_ewc = false;  ///< the run had online EWC
+
+  /// Online EWC; its numbers stand in `continual` and in the weights' file.
+  struct Ewc {
+    bool initialized = false;  ///< false before the first consolidation
+    std::string buffer_file = "ewc_buffer.safetensors";
+    std::uint64_t buffer_count = 0;
+  };
+  std::optional<Ewc> ewc;
 };
 
 /// Sorted keys, two blanks of indent, final LF.

@@ -166,6 +166,9 @@ LoadedModel load_model(Runtime &runtime, const std::string &path) {
   }
   loaded.weights = std::make_unique<Weights>(loaded.model->layout());
   take_weights(document, *loaded.weights, path);
+  if (const OwnedValue *ewc = document.field("ewc"); ewc != nullptr && ewc->i64 != 0) {
+    loaded.ewc = take_ewc(document, loaded.model->layout(), path);
+  }
   loaded.metadata.domain = text(document, "domain");
   loaded.metadata.template_spec = text(document, "template");
   loaded.metadata.stop_conditions = text(document, "stop_conditions");
@@ -180,9 +183,10 @@ LoadedModel load_model(Runtime &runtime, const std::string &path) {
 }
 
 void save_model(Runtime &runtime, const LanguageModel &model, const Weights &weights,
-                const ModelMetadata &metadata, const std::string &path) {
+                const ModelMetadata &metadata, const std::string &path, const EwcWeights &ewc) {
   data::Document document = header(model, metadata);
   add_weights(document, weights);
+  add_ewc(document, ewc);
   data::write_document(runtime, "cwgt", document, path);
 }
 

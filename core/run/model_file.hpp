@@ -36,6 +36,7 @@ struct LoadedModel {
   std::unique_ptr<LanguageModel> model;
   std::unique_ptr<Weights> weights;
   ModelMetadata metadata;
+  EwcWeights ewc;  ///< where the file carries it
 };
 
 /// A fresh model: weights drawn from `seed`.
@@ -46,9 +47,10 @@ LoadedModel make_model(Runtime &runtime, std::string_view backbone, const Values
 /// CALM_CORRUPT_DATA, CALM_VERSION, CALM_IO naming the path.
 LoadedModel load_model(Runtime &runtime, const std::string &path);
 
-/// Writes a CWGT file atomically; refuses non-finite weights before anything is written.
+/// Writes a CWGT file atomically, with an EWC block where `ewc` has one; refuses numbers that are
+/// not finite before anything is written.
 void save_model(Runtime &runtime, const LanguageModel &model, const Weights &weights,
-                const ModelMetadata &metadata, const std::string &path);
+                const ModelMetadata &metadata, const std::string &path, const EwcWeights &ewc = {});
 
 /// Whether the format can hold this model at all (header ranges, metadata size): asked before
 /// training starts, not after. CALM_INVALID_ARGUMENT naming the field.

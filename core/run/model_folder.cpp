@@ -81,6 +81,9 @@ LoadedModel load_model_folder(Runtime &runtime, const std::string &folder,
   check_names(document, *loaded.weights, path);
   take_weights(document, *loaded.weights, path, kPrefix);
   check_head(document, path);
+  if (manifest.ewc && manifest.ewc->initialized) {
+    loaded.ewc = take_ewc(document, loaded.model->layout(), path);
+  }
   loaded.metadata = manifest.metadata;
   return loaded;
 }

@@ -3,6 +3,7 @@
 #include <calm/format.h>
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +40,12 @@ class Weights {
  private:
   const graph::ParamLayout *layout_;
   std::vector<float> values_;
+};
+
+/// What online EWC remembers of earlier data (spec J.2): both or none.
+struct EwcWeights {
+  std::unique_ptr<Weights> fisher, anchor;
+  explicit operator bool() const { return fisher != nullptr; }
 };
 
 }  // namespace calm::run

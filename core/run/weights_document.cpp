@@ -54,4 +54,26 @@ void take_weights(const data::Document &document, Weights &weights, const std::s
   }
 }
 
+namespace {
+
+constexpr std::string_view kFisher = "ewc/fisher/";
+constexpr std::string_view kAnchor = "ewc/theta_star/";
+
+}  // namespace
+
+void add_ewc(data::Document &document, const EwcWeights &ewc) {
+  if (ewc) {
+    add_weights(document, *ewc.fisher, kFisher);
+    add_weights(document, *ewc.anchor, kAnchor);
+  }
+}
+
+EwcWeights take_ewc(const data::Document &document, const graph::ParamLayout &layout,
+                    const std::string &path) {
+  EwcWeights ewc{std::make_unique<Weights>(layout), std::make_unique<Weights>(layout)};
+  take_weights(document, *ewc.fisher, path, kFisher);
+  take_weights(document, *ewc.anchor, path, kAnchor);
+  return ewc;
+}
+
 }  // namespace calm::run

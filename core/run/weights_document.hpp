@@ -16,4 +16,10 @@ void add_weights(data::Document &document, const Weights &weights, std::string_v
 void take_weights(const data::Document &document, Weights &weights, const std::string &path,
                   std::string_view prefix = {});
 
+/// Fisher information and anchor under "ewc/fisher/" and "ewc/theta_star/", as CWGT and checkpoints
+/// both name them (spec K.4, M.2); nothing when there is none.
+void add_ewc(data::Document &document, const EwcWeights &ewc);
+EwcWeights take_ewc(const data::Document &document, const graph::ParamLayout &layout,
+                    const std::string &path);
+
 }  // namespace calm::run

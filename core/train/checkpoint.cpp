@@ -106,6 +106,11 @@ void write_checkpoint(run::Runtime &runtime, const std::string &path, const Snap
   OutputFolder folder(path);
   data::Document weights;
   run::add_folder_weights(weights, *snapshot.weights);
+  if (snapshot.ewc != nullptr && *snapshot.ewc) {
+    check_finite(snapshot.ewc->fisher.get(), "the numbers of online EWC");
+    check_finite(snapshot.ewc->anchor.get(), "the numbers of online EWC");
+    run::add_ewc(weights, *snapshot.ewc);
+  }
   write_hashed(runtime, folder, manifest.weights_file.c_str(), weights, manifest);
   data::Document moments;
   run::add_weights(moments, *snapshot.m, kMean);
@@ -121,6 +126,11 @@ void write_checkpoint(run::Runtime &runtime, const std::string &path, const Snap
     run::add_folder_weights(best, *snapshot.best);
     write_hashed(runtime, folder, kBestFile, best, manifest);
   }
+  if (snapshot.ewc_buffer != nullptr && snapshot.ewc_buffer->size() > 0) {
+    data::Document buffer;
+    snapshot.ewc_buffer->write(buffer);
+    write_hashed(runtime, folder, manifest.ewc->buffer_file.c_str(), buffer, manifest);
+  }
   // Last: where it is, everything else is (spec M.1).
   OutputFile file(folder.file(Manifest::kName));
   const std::string text = run::manifest_text(manifest);
@@ -130,7 +140,9 @@ void write_checkpoint(run::Runtime &runtime, const std::string &path, const Snap
 }
 
 Checkpoint read_checkpoint(run::Runtime &runtime, const std::string &folder, bool weights_only) {
-  Checkpoint checkpoint{folder, run::read_manifest(folder), {}, {}, {}, {}, {}};
+  Checkpoint checkpoint;
+  checkpoint.path = folder;
+  checkpoint.manifest = run::read_manifest(folder);
   const Manifest &manifest = checkpoint.manifest;
   if (!weights_only) {
     if (!manifest.checkpoint) {
@@ -145,11 +157,6 @@ Checkpoint read_checkpoint(run::Runtime &runtime, const std::string &folder, boo
                   fmt::format("{}/{}: the optimizer's state is a Python pickle, which is never "
                               "read; --init-weights-only starts from the weights",
                               folder, moments));
-    }
-    if (manifest.has_ewc) {
-      throw Error(CALM_UNSUPPORTED, folder +
-                                        ": this run had online EWC, which cannot be resumed here; "
-                                        "--init-weights-only starts from the weights");
     }
   }
   checkpoint.loaded = run::load_model_folder(runtime, folder, manifest);
@@ -168,6 +175,11 @@ Checkpoint read_checkpoint(run::Runtime &runtime, const std::string &folder, boo
   if (manifest.progress.accumulated > 0) {
     checkpoint.gradients =
         take(read(kGradientFile), layout, folder + "/" + kGradientFile, kGradient);
+  }
+  if (manifest.ewc && manifest.ewc->buffer_count > 0) {
+    const std::string &name = manifest.ewc->buffer_file;
+    checkpoint.ewc_buffer.emplace(manifest.ewc->buffer_count);
+    checkpoint.ewc_buffer->read(read(name), manifest.ewc->buffer_count, folder + "/" + name);
   }
   if (lists(manifest, kBestFile)) {
     checkpoint.best = take(read(kBestFile), layout, folder + "/" + kBestFile, "model/");

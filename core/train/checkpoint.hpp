@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "core/run/manifest.hpp"
 #include "core/run/model_file.hpp"
 #include "core/run/runtime.hpp"
+#include "core/train/ewc.hpp"
 
 namespace calm::train {
 
@@ -18,14 +20,18 @@ struct Snapshot {
   const run::Weights *m = nullptr, *v = nullptr;  ///< moments of AdamW
   const run::Weights *gradients = nullptr;        ///< between updates only
   const run::Weights *best = nullptr;             ///< weights kept for export, where there are some
+  const run::EwcWeights *ewc = nullptr;           ///< once something was consolidated
+  const EwcBuffer *ewc_buffer = nullptr;          ///< with online EWC
 };
 
-/// A checkpoint that was read; everything but `loaded` is absent after a weights-only read.
+/// A checkpoint that was read; everything but `loaded`, which has the EWC weights too, is absent
+/// after a weights-only read.
 struct Checkpoint {
   std::string path;
   run::Manifest manifest;
   run::LoadedModel loaded;
   std::unique_ptr<run::Weights> m, v, gradients, best;
+  std::optional<EwcBuffer> ewc_buffer;
 };
 
 /// Writes the folder `path`: whole or not at all. CALM_DIVERGED when a number is not finite,

@@ -37,6 +37,7 @@ constexpr calm_value_spec kTopKeys[] = {
     spec_i64("val_every", 0, 0, kMaxCount),
     spec_i64("save_every", 0, 0, kMaxCount),
     spec_str("export", "best"),
+    spec_bool("export_ewc", false),
 };
 
 // Ranges of the CWGT header (spec K.1); 0 = not set.
@@ -79,7 +80,7 @@ std::vector<OwnedValue> take_section(const std::vector<Setting> &settings, std::
 }
 
 void check_sections(const std::vector<Setting> &settings) {
-  const std::vector<std::string> known = {"model", "training", "sampler"};
+  const std::vector<std::string> known = {"model", "training", "continual", "sampler"};
   for (const Setting &s : settings) {
     if (!s.section.empty() && std::find(known.begin(), known.end(), s.section) == known.end()) {
       throw Error(CALM_INVALID_ARGUMENT, fmt::format("{}: unknown section [{}]{}", s.origin,
@@ -119,6 +120,17 @@ run::Values resolve_section(const std::vector<Setting> &settings, const calm_tab
     return run::Values::resolve(schema, given, section);
   } catch (const Error &e) {
     // Only a missing key is left.
+    throw Error(e.status(),
+                config_file.empty() ? std::string(e.what()) : config_file + ": " + e.what());
+  }
+}
+
+std::optional<EwcOptions> resolve_ewc(const std::vector<Setting> &settings,
+                                      const std::string &config_file) {
+  const run::Values section = resolve_section(settings, continual_keys(), "continual", config_file);
+  try {
+    return ewc_options(section);
+  } catch (const Error &e) {
     throw Error(e.status(),
                 config_file.empty() ? std::string(e.what()) : config_file + ": " + e.what());
   }
@@ -238,6 +250,7 @@ void take_limits(TrainConfig &config, const std::vector<Setting> &settings,
                                                    origin_of(settings, "export"), which));
   }
   config.export_weights = which == "best" ? Export::kBest : Export::kLast;
+  config.export_ewc = top.flag("export_ewc");
 }
 
 // A run that goes on does so where it stood; one that only takes weights is a new one.

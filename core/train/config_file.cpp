@@ -118,7 +118,7 @@ void add(std::vector<Setting> &settings, const std::string &path, std::string_vi
   }
 }
 
-std::string quoted(std::string_view text) {
+std::string quoted_toml(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -136,7 +136,7 @@ std::string quoted(std::string_view text) {
 
 std::string literal_text(const OwnedValue &value) {
   if (value.type == CALM_VALUE_STR) {
-    return quoted(value.text);
+    return quoted_toml(value.text);
   }
   std::string text = run::to_text(value);
   const bool whole = text.find_first_not_of("-0123456789") == std::string::npos;
@@ -216,11 +216,11 @@ std::string config_toml(const TrainConfig &config) {
   const auto line = [&out](std::string_view key, const std::string &value) {
     out += fmt::format("{} = {}\n", key, value);
   };
-  line("backbone", quoted(config.backbone));
-  line("objective", quoted(config.objective));
-  line("domain", quoted(config.metadata.domain));
-  line("template", quoted(config.metadata.template_spec));
-  line("stop_conditions", quoted(config.metadata.stop_conditions));
+  line("backbone", quoted_toml(config.backbone));
+  line("objective", quoted_toml(config.objective));
+  line("domain", quoted_toml(config.metadata.domain));
+  line("template", quoted_toml(config.metadata.template_spec));
+  line("stop_conditions", quoted_toml(config.metadata.stop_conditions));
   line("seed", std::to_string(config.seed));
   if (config.max_steps) {
     line("max_steps", std::to_string(*config.max_steps));
@@ -231,8 +231,14 @@ std::string config_toml(const TrainConfig &config) {
   line("val_every", std::to_string(config.val_every));
   line("save_every", std::to_string(config.save_every));
   line("export", config.export_weights == Export::kBest ? "\"best\"" : "\"last\"");
+  line("export_ewc", config.export_ewc ? "true" : "false");
   append_section(out, "model", config.model);
   append_section(out, "training", config.training);
+  if (config.ewc) {
+    append_section(
+        out, "continual",
+        run::Values::resolve(continual_keys(), continual_section(*config.ewc), "continual"));
+  }
   const run::SamplerDefaults &s = config.metadata.sampler;
   out += "\n[sampler]\n";
   line("temperature", fmt::format("{}", s.temperature.value_or(0)));

@@ -63,6 +63,7 @@ void Run::read_metrics(bool last_of_epoch) {
     metrics_.step = p.step;
     metrics_.lr = p.lr;
     metrics_.grad_norm = rows[i].grad_norm;
+    metrics_.penalty = config_.ewc ? 0.5 * config_.ewc->lambda * rows[i].ewc_sum : 0;
     metrics_.mean_loss = at_.loss_sum / static_cast<double>(at_.loss_count);
     if (rows[i].refused >= 3) {
       throw Error(CALM_DIVERGED,
@@ -154,6 +155,7 @@ void Run::micro_batch(const data::Batch &batch, bool last) {
   micro.grad_scale = 1.0 / static_cast<double>(accumulation_);
   micro.lr = learning_rate();
   micro.t = at_.global_step + 1;
+  micro.ewc_lambda = config_.ewc ? config_.ewc->lambda : 0;
   stages_->train(batch, micro);
   rows_since_mark_ += static_cast<std::uint64_t>(batch.rows);
   if (micro.update) {
@@ -193,13 +195,17 @@ void Run::epoch() {
   const auto size = static_cast<std::size_t>(batch_size_);
   while (at_.position < count) {
     const std::size_t n = std::min<std::size_t>(size, count - at_.position);
-    const data::Batch batch = data::pack(train_.dataset, std::span(order).subspan(at_.position, n),
-                                         batch_size_, loaded_.model->l_max());
+    const auto samples = std::span(order).subspan(at_.position, n);
+    const data::Batch batch =
+        data::pack(train_.dataset, samples, batch_size_, loaded_.model->l_max());
     const bool last = at_.position + n == count;
     const bool flush = last && at_.accumulated + 1 < accumulation_;
     micro_batch(batch, last);
     at_.position += n;
     const bool updated = at_.accumulated == 0;
+    if (updated && !flush) {
+      remember(samples);
+    }
     const std::uint64_t step = at_.global_step;
     const std::string reason = limit_reached();
     const bool validate_now = updated && config_.val_every > 0 && step % config_.val_every == 0;
@@ -248,7 +254,7 @@ bool Run::finished() {
   }
   if (at_.current_epoch >= 0 && at_.position == 0 &&
       books_.should_stop(config_.training.integer("patience"))) {
-    observer_.stopping("early stopping: the losses no longer improve");
+    observer_.stopping(kEarlyStopping);
     return true;
   }
   // A resumed run may have reached its limit before it begins.

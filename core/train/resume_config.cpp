@@ -46,6 +46,12 @@ std::vector<Setting> checkpoint_settings(const run::Manifest &manifest, const ca
       settings.push_back({"training", *value, origin});
     }
   }
+  for (std::uint32_t i = 0; i < continual_keys().count; ++i) {
+    const std::string name = copy(record<calm_value_spec>(continual_keys(), i).name);
+    if (const OwnedValue *value = find(manifest.continual, name)) {
+      settings.push_back({"continual", *value, origin});
+    }
+  }
   if (manifest.seed) {
     settings.push_back(
         {"", {"seed", CALM_VALUE_I64, static_cast<std::int64_t>(*manifest.seed), 0, {}}, origin});
@@ -71,6 +77,18 @@ void check_same_run(const TrainConfig &config, const run::Manifest &manifest, bo
         std::find(kHarmless.begin(), kHarmless.end(), now.name) != kHarmless.end();
     if (then != nullptr && !harmless && !same(*then, now)) {
       differs("training." + now.name, run::to_text(*then), run::to_text(now));
+    }
+  }
+  const std::vector<OwnedValue> continual =
+      config.ewc ? continual_section(*config.ewc) : std::vector<OwnedValue>();
+  if (manifest.ewc.has_value() != config.ewc.has_value()) {
+    differs("continual.method", manifest.ewc ? "online_ewc" : "none",
+            config.ewc ? "online_ewc" : "none");
+  }
+  for (const OwnedValue &now : continual) {
+    const OwnedValue *then = find(manifest.continual, now.name);
+    if (then != nullptr && now.name != "method" && !same(*then, now)) {
+      differs("continual." + now.name, run::to_text(*then), run::to_text(now));
     }
   }
   if (manifest.seed && *manifest.seed != config.seed) {

@@ -79,9 +79,11 @@ Run::Run(run::Runtime &runtime, run::Session &session, const TrainConfig &config
   }
   optimizer_.weight_decay = config.training.real("weight_decay");
   optimizer_.clip_grad_norm = config.training.real("clip_grad_norm");
+  optimizer_.ewc = config.ewc.has_value();
   stages_ = std::make_unique<Stages>(session, *loaded_.model,
                                      run::Objective{&trainer_, &config_.training}, optimizer_);
   stages_->upload(*loaded_.weights);
+  start_ewc();
   if (checkpoint_) {
     resume(*checkpoint_);
   }
@@ -128,6 +130,10 @@ void Run::resume(Checkpoint &checkpoint) {
   }
   stages_->upload({checkpoint.m.get(), checkpoint.v.get(), checkpoint.gradients.get()},
                   before.refused);
+  if (config_.ewc && checkpoint.ewc_buffer) {
+    ewc_buffer_ = std::move(*checkpoint.ewc_buffer);
+    ewc_buffer_.limit(config_.ewc->buffer_batches);
+  }
   first_step_ = at_.global_step;
   newest_ = checkpoint.path;
   if (!checkpoint.manifest.optimizer.groups.empty()) {
@@ -144,6 +150,12 @@ run::Manifest Run::manifest() const {
   m.seed = config_.seed;
   m.metadata = config_.metadata;
   m.progress = at_;
+  if (config_.ewc) {
+    m.continual = continual_section(*config_.ewc);
+    m.ewc.emplace();
+    m.ewc->initialized = consolidated_;
+    m.ewc->buffer_count = ewc_buffer_.size();
+  }
   m.progress.patience_counter = books_.counter();
   m.progress.best_train_loss = books_.best_train();
   m.progress.best_val_loss = books_.best_val();
@@ -179,7 +191,10 @@ void Run::save(bool epoch_improved, bool must) {
     gradients = std::make_unique<run::Weights>(weights.layout());
   }
   stages_->download({&m, &v, gradients.get()});
-  const Snapshot all{manifest(), &weights, &m, &v, gradients.get(), best_.get()};
+  const run::EwcWeights ewc = consolidated_ ? ewc_weights() : run::EwcWeights{};
+  Snapshot all{manifest(), &weights, &m, &v, gradients.get(), best_.get()};
+  all.ewc = &ewc;
+  all.ewc_buffer = config_.ewc ? &ewc_buffer_ : nullptr;
   try {
     newest_ = epoch_improved ? store_.save_epoch(runtime_, all,
                                                  static_cast<std::uint64_t>(at_.current_epoch + 1))
@@ -226,7 +241,8 @@ TrainResult Run::publish() {
                 "training diverged: the weights are not finite; nothing was published");
   }
   result.model_path = config_.save_dir + "/model.cwgt";
-  run::save_model(runtime_, *loaded_.model, weights, config_.metadata, result.model_path);
+  run::save_model(runtime_, *loaded_.model, weights, config_.metadata, result.model_path,
+                  ewc_for_export(weights));
   if (!save_failure_.empty()) {
     throw Error(CALM_IO,
                 fmt::format("training is done and {} is written, but not every checkpoint; "

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,14 @@ class Run {
   double validate();
   void validate_and_keep_best();
   void validate_if_due();
+
+  // run_ewc.cpp: what online EWC adds.
+  void start_ewc();
+  void remember(std::span<const std::uint32_t> samples);
+  void consolidate(const std::vector<const data::Dataset *> &batches, double decay);
+  run::EwcWeights ewc_weights() const;
+  run::EwcWeights ewc_for_export(const run::Weights &weights);
+
   std::string limit_reached() const;
   double learning_rate() const;
   StepMetrics snapshot() const;
@@ -70,7 +79,9 @@ class Run {
   std::unique_ptr<run::Weights> best_;
   run::Manifest::Progress at_;
   Bookkeeping books_;
-  bool ended_ = false;  // before its epochs were done
+  EwcBuffer ewc_buffer_{0};
+  bool consolidated_ = false;  // there is Fisher information
+  bool ended_ = false;         // before its epochs were done
 
   Clock::time_point start_ = Clock::now();
   Clock::time_point mark_ = start_;  // of the speed measurement

@@ -13,7 +13,7 @@ using run::LanguageModel;
 
 namespace {
 
-enum ProgramKind : int { kEval, kAccumulate, kUpdate, kForward, kForwardGrads };
+enum ProgramKind : int { kEval, kAccumulate, kUpdate, kForward, kForwardGrads, kFisher };
 
 // The metrics slot has one layout in every program that has it: "bad" first, then the ring.
 constexpr std::uint64_t kMetricsBytes = 256 + 4096;
@@ -72,6 +72,35 @@ void Stages::upload(const Optimizer &state, std::int64_t refused) {
   metrics_.write(kBadOffset, &bad, sizeof bad);
 }
 
+void Stages::start_ewc(const run::Weights *fisher, const run::Weights *anchor) {
+  fisher_ = run::Buffer(*session_, weights_.bytes());
+  anchor_ = run::Buffer(*session_, weights_.bytes());
+  slot_of(shared_, Slot::kFisher) = &fisher_;
+  slot_of(shared_, Slot::kAnchor) = &anchor_;
+  if (fisher != nullptr) {
+    fisher->write_to(fisher_, model_->real());
+    anchor->write_to(anchor_, model_->real());
+  } else {
+    anchor_.copy_from(0, weights_, 0, weights_.bytes());
+  }
+}
+
+void Stages::download_ewc(run::Weights &fisher, run::Weights &anchor) const {
+  fisher.read_from(fisher_, model_->real());
+  anchor.read_from(anchor_, model_->real());
+}
+
+void Stages::consolidate(const std::vector<data::Batch> &batches, double decay) {
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    run::Stage &s = stage(kFisher, batches[i]);
+    feed(s, batches[i], true);
+    s.step().set("fisher_keep", i == 0 ? decay : 1.0);
+    s.step().set("fisher_take", (1.0 - decay) / static_cast<double>(batches.size()));
+    s.run();
+  }
+  anchor_.copy_from(0, weights_, 0, weights_.bytes());
+}
+
 run::Stage &Stages::stage(int program, const data::Batch &batch) {
   const auto tokens = static_cast<std::int64_t>(batch.tokens.size());
   const auto sequences = static_cast<std::int64_t>(batch.offsets.size()) - 1;
@@ -94,6 +123,9 @@ run::Stage &Stages::stage(int program, const data::Batch &batch) {
     case kForwardGrads:
       stage = std::make_unique<run::Stage>(
           *session_, model_->forward(bucket, objective_, program == kForwardGrads), shared_);
+      break;
+    case kFisher:
+      stage = std::make_unique<run::Stage>(*session_, model_->fisher(bucket), shared_);
       break;
     default:
       stage = std::make_unique<run::Stage>(
@@ -166,6 +198,7 @@ void Stages::train(const data::Batch &batch, const MicroBatch &micro) {
   run::Stage &s = stage(micro.update ? kUpdate : kAccumulate, batch);
   feed(s, batch, true);
   s.step().set("grad_scale", micro.grad_scale);
+  s.step().set("ewc_scale", micro.ewc_lambda * micro.grad_scale);
   s.step().set_integer("first", micro.first ? 1 : 0);
   s.step().set_integer("metrics_row", written_ % LanguageModel::kRingRows);
   set_update(s, micro.lr, micro.t);
@@ -204,7 +237,8 @@ std::vector<Stages::Metrics> Stages::read_metrics() {
     if (!(values[row + 2] >= 0 && values[row + 2] <= 1e9)) {
       throw Error(CALM_INTERNAL, session_->who() + ": the metrics of training are not finite");
     }
-    rows.push_back({values[row], values[row + 1], static_cast<std::int64_t>(values[row + 2])});
+    rows.push_back({values[row], values[row + 1], static_cast<std::int64_t>(values[row + 2]),
+                    values[row + 3]});
   }
   return rows;
 }
@@ -217,8 +251,8 @@ std::uint64_t Stages::device_bytes() const {
     workspace = std::max(workspace, p.slot_bytes(Slot::kWorkspace));
     io += p.slot_bytes(Slot::kInput) + p.slot_bytes(Slot::kOutput);
   }
-  return weights_.bytes() + grads_.bytes() + m_.bytes() + v_.bytes() + metrics_.bytes() +
-         workspace + io;
+  return weights_.bytes() + grads_.bytes() + m_.bytes() + v_.bytes() + fisher_.bytes() +
+         anchor_.bytes() + metrics_.bytes() + workspace + io;
 }
 
 }  // namespace calm::train

@@ -37,6 +37,14 @@ class Stages {
   /// `refused`: updates refused in a row so far (program rule 9).
   void upload(const Optimizer &state, std::int64_t refused);
 
+  /// Online EWC's side (spec J.2; program rule 10); absent: no Fisher information yet, the anchor
+  /// is where the weights are. Needs the optimizer's `ewc`.
+  void start_ewc(const run::Weights *fisher, const run::Weights *anchor);
+  void download_ewc(run::Weights &fisher, run::Weights &anchor) const;
+  /// Fisher information of the weights as they are, over batches without the ATN rule, into the
+  /// running mean; the anchor becomes the weights (spec J.5). Between updates only.
+  void consolidate(const std::vector<data::Batch> &batches, double decay);
+
   /// Sum of the losses of a batch's counted targets, nats.
   double eval(const data::Batch &batch);
   /// One micro-batch; with `update` the optimizer step as well. Step values but metrics_row are set
@@ -47,6 +55,7 @@ class Stages {
     double grad_scale = 1.0;  ///< 1 / accumulation
     double lr = 0;
     std::uint64_t t = 1;  ///< updates counted from 1, this one included (bias corrections)
+    double ewc_lambda = 0;
   };
   void train(const data::Batch &batch, const MicroBatch &micro);
 
@@ -56,6 +65,7 @@ class Stages {
     double loss_sum = 0;
     double grad_norm = 0;
     std::int64_t refused = 0;  ///< updates refused in a row because of non-finite gradients
+    double ewc_sum = 0;        ///< of F (theta - theta*)^2: the penalty is lambda/2 times that
   };
   std::vector<Metrics> read_metrics();
   std::int64_t unread_metrics() const { return written_ - read_; }
@@ -83,7 +93,7 @@ class Stages {
   const run::LanguageModel *model_;
   run::Objective objective_;
   graph::OptimizerOptions optimizer_;
-  run::Buffer weights_, grads_, m_, v_, metrics_;
+  run::Buffer weights_, grads_, m_, v_, fisher_, anchor_, metrics_;
   run::SlotBuffers shared_{};
   std::map<Key, std::unique_ptr<run::Stage>> stages_;
   std::int64_t written_ = 0, read_ = 0;

@@ -8,6 +8,7 @@
 #include "core/run/model_file.hpp"
 #include "core/run/runtime.hpp"
 #include "core/run/values.hpp"
+#include "core/train/ewc.hpp"
 
 namespace calm::train {
 
@@ -29,6 +30,8 @@ struct TrainConfig {
   bool weights_only = false;             ///< take nothing but the weights of `resume`
   bool force = false;                    ///< go on although data or settings are others
   run::ModelMetadata metadata;
+  std::optional<EwcOptions> ewc;
+  bool export_ewc = false;  ///< model.cwgt carries Fisher information and anchor
 
   std::optional<std::uint64_t> max_steps;  ///< updates
   std::optional<double> max_seconds;
@@ -45,12 +48,16 @@ struct StepMetrics {
   double mean_loss = 0;     ///< running mean of the epoch (spec I.9)
   double lr = 0;
   double grad_norm = 0;
+  double penalty = 0;       ///< of online EWC, nats; no part of the losses
   double tokens_per_s = 0;  ///< live (unpadded) input rows a second, smoothed
   double seconds = 0;       ///< since the start
   double remaining_seconds = 0;
   std::uint64_t total_steps = 0;
   std::optional<double> val_loss;  ///< the newest validation
 };
+
+/// What stopping() says when patience is at its end (spec I.11).
+inline constexpr const char *kEarlyStopping = "early stopping: the losses no longer improve";
 
 /// Listens to a run. Every call comes from the training thread.
 class TrainObserver {

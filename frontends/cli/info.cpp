@@ -165,7 +165,7 @@ int info_folder(Context &context, const std::string &folder) {
     if (p.best_val_loss) {
       json["training"]["best_val_loss"] = *p.best_val_loss;
     }
-    json["ewc"] = m.has_ewc;
+    json["ewc"] = m.ewc.has_value();
   }
   for (const run::Manifest::File &f : m.files) {
     json["files"][f.name] = f.bytes;

@@ -64,7 +64,7 @@ class TrainCheckpoint : public TrainFixture {
   // Everything a checkpoint holds, its metadata without the sums (which follow from the files).
   static std::string contents(const std::string &checkpoint) {
     std::string all = read(checkpoint + "/metadata.json");
-    for (const char *file : {"weights", "optimizer", "best", "gradients"}) {
+    for (const char *file : {"weights", "optimizer", "best", "gradients", "ewc_buffer"}) {
       const std::string path = checkpoint + "/" + file + ".safetensors";
       all += fs::exists(path) ? read(path) : std::string(file) + " is not there";
     }
@@ -129,6 +129,57 @@ TEST_F(TrainCheckpoint, AStopBetweenUpdatesKeepsTheGradients) {
   EXPECT_TRUE(fs::exists(stopped.checkpoint + "/gradients.safetensors"));
   part.resume = stopped.checkpoint;
   EXPECT_EQ(read(run(part).model_path), read(whole.save_dir + "/model.cwgt"));
+}
+
+TEST_F(TrainCheckpoint, OnlineEwcGoesOnWithItsBufferAndItsFisherInformation) {
+  TrainConfig whole = config({integer("epochs", 3)}, "whole");
+  whole.ewc.emplace();
+  whole.ewc->lambda = 50;
+  whole.ewc->interval = 4;
+  whole.ewc->fisher_batches = 2;
+  whole.ewc->buffer_batches = 5;
+  run(whole);
+  for (const std::uint64_t step : {1u, 4u, 5u, 9u, 13u}) {  // before and after consolidations
+    expect_the_same(whole, step, "ewc" + std::to_string(step));
+  }
+  TrainConfig without = whole;
+  without.save_dir = folder_.path("without");
+  without.ewc.reset();
+  run(without);
+  EXPECT_NE(read(without.save_dir + "/model.cwgt"), read(whole.save_dir + "/model.cwgt"));
+}
+
+TEST_F(TrainCheckpoint, AModelCarriesWhatItKnowsToAnotherMachine) {
+  TrainConfig first = config({integer("epochs", 2)}, "first");
+  first.export_ewc = true;
+  const std::string carried = run(first).model_path;
+  const run::LoadedModel model = run::load_model(model_test::runtime(), carried);
+  ASSERT_TRUE(model.ewc);
+  const std::span<const float> anchor = model.ewc.anchor->flat(), weights = model.weights->flat();
+  EXPECT_TRUE(std::equal(weights.begin(), weights.end(), anchor.begin()));
+  const std::span<const float> fisher = model.ewc.fisher->flat();
+  EXPECT_GT(*std::max_element(fisher.begin(), fisher.end()), 0.0F);
+  EXPECT_GE(*std::min_element(fisher.begin(), fisher.end()), 0.0F);
+
+  // Other data, with the penalty from the first update on.
+  const std::string other = write_dataset("other.ctds", 22, 900);
+  const auto tuned = [&](const char *name, bool ewc) {
+    TrainConfig second = config({integer("epochs", 2), real("learning_rate", 0.01)}, name);
+    second.init_cwgt = carried;
+    second.dataset = other;
+    if (ewc) {
+      second.ewc.emplace();
+      second.ewc->lambda = 1e4;
+    }
+    const run::LoadedModel after = run::load_model(model_test::runtime(), run(second).model_path);
+    double moved = 0;
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const double step = static_cast<double>(after.weights->flat()[i] - weights[i]);
+      moved += static_cast<double>(fisher[i]) * step * step;
+    }
+    return moved;
+  };
+  EXPECT_LT(tuned("with", true), 0.5 * tuned("without", false));
 }
 
 TEST_F(TrainCheckpoint, PatienceCountsAcrossAnInterruption) {

@@ -89,6 +89,9 @@ TEST(TrainConfig, WhatIsWrittenResolvesToItself) {
       setting("", text("max_time", "2.5m")),
       setting("", text("export", "last")),
       setting("training", {"learning_rate", CALM_VALUE_F64, 0, 1.0 / 3, {}}),
+      setting("continual", text("method", "online_ewc")),
+      setting("continual", {"lambda", CALM_VALUE_F64, 0, 0.7, {}}),
+      setting("", {"export_ewc", CALM_VALUE_BOOL, 1, 0, {}}),
       setting("sampler", {"temperature", CALM_VALUE_F64, 0, 0.1, {}}),
   };
   const std::string written = config_toml(resolve_config(runtime(), request));
@@ -101,8 +104,43 @@ TEST(TrainConfig, WhatIsWrittenResolvesToItself) {
   EXPECT_EQ(config.seed, 9007199254740993U);
   EXPECT_EQ(config.max_seconds, 150);
   EXPECT_EQ(config.training.real("learning_rate"), 1.0 / 3);
+  EXPECT_EQ(config.ewc->lambda, 0.7);
+  EXPECT_TRUE(config.export_ewc);
   EXPECT_EQ(config.metadata.sampler.temperature, 0.1);
   EXPECT_FALSE(config.metadata.sampler.top_k.has_value());
+}
+
+TEST(TrainConfig, OnlineEwcIsChecked) {
+  ConfigRequest request;
+  request.preset = "nano";
+  EXPECT_FALSE(resolve_config(runtime(), request).ewc);
+  const auto with = [&request](std::vector<OwnedValue> values) {
+    request.overrides.clear();
+    for (OwnedValue &value : values) {
+      request.overrides.push_back(setting("continual", std::move(value)));
+    }
+    return request;
+  };
+  EXPECT_FALSE(resolve_config(runtime(), with({text("method", "None")})).ewc);
+  const OwnedValue on = text("method", "Online_EWC");
+  const OwnedValue lambda = model_test::real("lambda", 2.5);
+  const std::optional<EwcOptions> ewc = resolve_config(runtime(), with({on, lambda})).ewc;
+  ASSERT_TRUE(ewc);
+  EXPECT_EQ(ewc->lambda, 2.5);
+  EXPECT_EQ(ewc->decay, 0.99);
+  EXPECT_EQ(ewc->interval, 1000u);
+  EXPECT_EQ(ewc->fisher_batches, 16u);
+  EXPECT_EQ(ewc->buffer_batches, 1024u);
+  EXPECT_THAT(message_of(with({text("method", "ewc")})),
+              HasSubstr("continual.method: expected none or online_ewc, found ewc"));
+  EXPECT_THAT(message_of(with({on})), HasSubstr("continual.lambda: expected a number above 0"));
+  EXPECT_THAT(message_of(with({on, lambda, model_test::real("decay", 1)})),
+              HasSubstr("continual.decay: expected a number from 0 to below 1"));
+  // The reference says nothing and never consolidates (spec J.6).
+  EXPECT_THAT(message_of(with({on, lambda, model_test::integer("buffer_batches", 15)})),
+              HasSubstr("continual.buffer_batches: expected at least fisher_batches, 16"));
+  EXPECT_THAT(message_of(with({model_test::real("lamda", 1)})),
+              HasSubstr("did you mean \"lambda\""));
 }
 
 TEST(TrainConfig, ASectionOfTheSamplerReplacesTheDomainsDefaultsKeyByKey) {

@@ -35,8 +35,11 @@ TEST(Checkpoint, TheReferencesMetadataIsUnderstood) {
   EXPECT_FALSE(m.progress.best_val_loss);
   EXPECT_EQ(m.optimizer.step, 10u);
   EXPECT_EQ(m.optimizer.groups.size(), 2u);
-  EXPECT_FALSE(m.has_ewc);
-  EXPECT_TRUE(run::read_manifest(path("train_accum_ewc/epoch0002")).has_ewc);
+  EXPECT_FALSE(m.ewc);
+  const run::Manifest ewc = run::read_manifest(path("train_accum_ewc/epoch0002"));
+  ASSERT_TRUE(ewc.ewc);
+  EXPECT_TRUE(ewc.ewc->initialized);
+  EXPECT_EQ(ewc.ewc->buffer_count, 3u);
 }
 
 // Written by Python: infinity as a word, no seed, the optimizer in a pickle.

@@ -16,6 +16,7 @@ typedef struct calm_philox4 {
 #define CALM_STREAM_NODE 0x80000000u
 #define CALM_STREAM_SHUFFLE 1u
 #define CALM_STREAM_SAMPLE 2u
+#define CALM_STREAM_FISHER 3u
 
 static inline calm_philox4 calm_philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2,
                                        uint32_t c3) {

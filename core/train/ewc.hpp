@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <calm/cpp/value.hpp>
+
+#include "core/data/batch.hpp"
+#include "core/data/document.hpp"
+#include "core/run/values.hpp"
+
+namespace calm::train {
+
+/// Online elastic weight consolidation: the section `continual` of a configuration (spec J.1).
+struct EwcOptions {
+  double lambda = 0;  ///< > 0
+  double decay = 0.99;
+  std::uint64_t interval = 1000;  ///< updates between consolidations
+  std::uint64_t fisher_batches = 16;
+  std::uint64_t buffer_batches = 1024;
+};
+
+/// The keys of the section, of calm_value_spec.
+calm_table continual_keys();
+
+/// Checks a section that was resolved against continual_keys(): absent when its method is "none".
+/// CALM_INVALID_ARGUMENT "continual.KEY: expected X, found Y".
+std::optional<EwcOptions> ewc_options(const run::Values &section);
+
+/// The section that says these options again, whole.
+std::vector<OwnedValue> continual_section(const EwcOptions &options);
+
+/// The newest micro-batches of a run, from which the Fisher information is estimated (spec J.4).
+class EwcBuffer {
+ public:
+  explicit EwcBuffer(std::size_t capacity) : capacity_(capacity) {}
+
+  std::size_t size() const { return batches_.size(); }
+  void add(data::Dataset batch);
+  /// Another capacity: the oldest go.
+  void limit(std::size_t capacity);
+
+  /// `count` of them without replacement, at most all; from (seed, step) alone.
+  std::vector<const data::Dataset *> draw(std::size_t count, std::uint64_t seed,
+                                          std::uint64_t step) const;
+
+  /// Tensors batch/000000…, oldest first, I32 [B, L] padded on the right (spec M.4).
+  void write(data::Document &document) const;
+  /// Appends `count` batches of such a document. CALM_CORRUPT_DATA naming `path` and the tensor.
+  void read(const data::Document &document, std::uint64_t count, const std::string &path);
+
+ private:
+  std::size_t capacity_;
+  std::deque<data::Dataset> batches_;  // oldest first
+};
+
+}  // namespace calm::train
