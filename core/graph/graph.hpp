@@ -133,6 +133,12 @@ class Graph {
   /// Removes nodes nothing depends on, and marks unused outputs of the others.
   void eliminate_dead_code();
 
+  /// Gradient checkpointing (Chen et al., arXiv 1604.06174): of the forward pass only the values
+  /// between its segments stay, the rest is computed again where the backward pass first asks for
+  /// it. Segments end where one value on the tokens axis, of the smallest size there is, is all that
+  /// goes on: the residual stream. Nodes that are not pure are never repeated. No result changes.
+  void recompute_activations();
+
   /// Replaces every node with refused[i] by what its operator's `lower` writes. A node without a
   /// lowering is CALM_UNSUPPORTED with `reasons[i]`.
   void lower(const std::vector<bool> &refused, const std::vector<std::string> &reasons);

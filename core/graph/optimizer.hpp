@@ -6,13 +6,14 @@
 
 namespace calm::graph {
 
-/// Constants of AdamW and of the clip; what changes from step to step are step values.
+/// Constants of a training program; what changes from step to step are step values.
 struct OptimizerOptions {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
   double weight_decay = 0.01;
   double clip_grad_norm = 1.0;
+  bool recompute = false;  ///< gradient checkpointing: a third more time, far less memory
   bool ewc = false;  ///< online EWC: its penalty's gradient is part of the loss's (spec J.3)
 };
 

@@ -144,6 +144,9 @@ Graph LanguageModel::train(Bucket bucket, const Objective &objective,
   } else {
     record_metrics(graph, loss.sum, {}, bad, gradients.ewc_sum);
   }
+  if (optimizer.recompute) {
+    graph.recompute_activations();
+  }
   return graph;
 }
 

@@ -79,6 +79,7 @@ Run::Run(run::Runtime &runtime, run::Session &session, const TrainConfig &config
   }
   optimizer_.weight_decay = config.training.real("weight_decay");
   optimizer_.clip_grad_norm = config.training.real("clip_grad_norm");
+  optimizer_.recompute = config.training.flag("gradient_checkpointing");
   optimizer_.ewc = config.ewc.has_value();
   stages_ = std::make_unique<Stages>(session, *loaded_.model,
                                      run::Objective{&trainer_, &config_.training}, optimizer_);

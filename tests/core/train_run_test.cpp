@@ -74,6 +74,14 @@ TEST_F(TrainRun, TheNumberOfThreadsChangesNothing) {
   EXPECT_EQ(files[0], files[2]);
 }
 
+TEST_F(TrainRun, GradientCheckpointingChangesNoBit) {
+  const std::string kept = run(config({integer("epochs", 2)}, "kept")).model_path;
+  const std::string again =
+      run(config({integer("epochs", 2), model_test::flag("gradient_checkpointing", true)}, "again"))
+          .model_path;
+  EXPECT_EQ(calm_test::read_bytes(kept), calm_test::read_bytes(again));
+}
+
 TEST_F(TrainRun, LearnsAndTellsItsObserver) {
   Listener listener;
   const TrainResult result =

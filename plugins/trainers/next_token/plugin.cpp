@@ -34,7 +34,7 @@ constexpr calm_value_spec kOptions[] = {
     spec_f64("weight_decay", 0.01, 0, DBL_MAX, "decoupled decay of AdamW"),
     spec_bool("shuffle", true, "permute the training set every epoch"),
     spec_bool("amp", true, "mixed precision where the backend has it"),
-    spec_bool("gradient_checkpointing", false, "accepted for existing files; memory only"),
+    spec_bool("gradient_checkpointing", false, "activations again in the backward pass: less memory"),
 };
 
 calm_status build(const calm_builder *builder, const calm_trainer_io *io,
