@@ -61,8 +61,12 @@ std::size_t repair(std::uint8_t *data, std::size_t size, std::size_t max_size, D
   if (left_out != 3) {
     put<std::uint16_t>(data, 8, 320);
   }
+  // A layer is fourteen more tensors to name, an EWC block all of them twice more.
   if (!dice.once_in(64)) {
-    data[12] = static_cast<std::uint8_t>(data[12] % 4);  // a layer is fourteen more tensors to name
+    data[12] = static_cast<std::uint8_t>(dice.once_in(8) ? data[12] % 4 : 1);
+  }
+  if (!dice.once_in(8)) {
+    data[6] &= static_cast<std::uint8_t>(~2U);
   }
   if (left_out != 4) {
     for (const std::size_t at : {12u, 13u, 14u, 15u, 33u}) {

@@ -13,9 +13,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
-declare -A max_len=([cwgt]=4608 [ctds]=512 [safetensors]=512 [config]=1024 [manifest]=3072 [template]=512
+declare -A max_len=([cwgt]=4608 [ctds]=512 [safetensors]=512 [config]=1024 [yaml]=1024 [manifest]=1536 [template]=512
                     [inline_pattern]=256 [pairs]=1024 [dictd]=1024 [gunzip]=512)
-readers=(cwgt ctds safetensors config manifest template inline_pattern pairs dictd gunzip)
+readers=(cwgt ctds safetensors config yaml manifest template inline_pattern pairs dictd gunzip)
 formats=" cwgt ctds safetensors "
 
 limit=()
@@ -58,7 +58,7 @@ fuzz() {
   fi
   # Names of new functions are looked up by a symbolizer that takes longer than the fuzzing.
   "$out/calm_fuzz_$reader" -max_len="${max_len[$reader]}" -malloc_limit_mb=64 -rss_limit_mb=1024 \
-    -timeout=10 -print_funcs=0 -entropic=0 -print_final_stats=1 \
+    -timeout=10 -print_funcs=0 -entropic=0 -reload=0 -print_final_stats=1 \
     -artifact_prefix="$out/crashes/$reader-" "${options[@]}" "$corpus" >"$log" 2>&1 || status=$?
   awk -v reader="$reader" -v status="$status" '
     /cov: / { for (i = 1; i < NF; ++i) if ($i == "cov:") edges = $(i + 1) }
