@@ -28,6 +28,7 @@ struct Options {
   std::string domain, output;
   std::vector<std::string> sources;
   std::optional<std::int64_t> l_max;
+  bool pairs = false;
 };
 
 // What the importer talks to.
@@ -107,6 +108,9 @@ int run_import(Context &context, const Options &options) {
   if (options.l_max) {
     values.push_back(value("l_max", *options.l_max));
   }
+  if (options.pairs) {
+    values.push_back(value("pairs", true));
+  }
   OutputFile file(options.output);
   Receiver receiver{&runtime, &file, 0, {}};
   calm_import request{};
@@ -135,10 +139,12 @@ void add_dataset_import(CLI::App &app, Action &action) {
   auto options = std::make_shared<Options>();
   CLI::App *verb = app.add_subcommand("import", "turn sources of a domain into a text");
   Options &o = *options;
-  verb->add_option("domain", o.domain, "dictionary, ...")->required();
-  verb->add_option("sources", o.sources, "files the domain's importer reads")->required();
+  verb->add_option("domain", o.domain, "dictionary, netref or shell")->required();
+  verb->add_option("sources", o.sources, "files or folders the domain's importer reads")
+      ->required();
   verb->add_option("-o,--output", o.output, "text file")->required();
   verb->add_option("--l-max", o.l_max, "shorten records to so many tokens, 768");
+  verb->add_flag("--pairs", o.pairs, "queries and passages for contrastive training instead");
   verb->callback([options, &action] {
     action = [options](Context &context) { return run_import(context, *options); };
   });

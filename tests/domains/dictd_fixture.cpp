@@ -47,6 +47,7 @@ TemporaryFolder::~TemporaryFolder() {
 
 std::string TemporaryFolder::write(std::string_view name, std::string_view contents) const {
   std::string path = file(name);
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   std::FILE *out = std::fopen(path.c_str(), "wb");
   if (out == nullptr || std::fwrite(contents.data(), 1, contents.size(), out) != contents.size() ||
       std::fclose(out) != 0) {
@@ -102,17 +103,24 @@ void Database::add(const std::vector<std::string> &headwords, std::string_view r
   text += '\n';
 }
 
-const calm_domain &dictionary() {
+const calm_domain &domain_of(std::string_view id) {
   static PluginRegistry *const registry = [] {
     SearchOptions search;
     search.plugin_path = {CALM_TEST_PLUGINS};
     return new PluginRegistry(search);  // plugins are never unloaded
   }();
-  return registry->domain("dictionary");
+  return registry->domain(id);
 }
+
+const calm_domain &dictionary() { return domain_of("dictionary"); }
 
 Imported import_sources(const std::vector<std::string> &sources,
                         const std::vector<calm_value> &options) {
+  return import_with(dictionary(), sources, options);
+}
+
+Imported import_with(const calm_domain &domain, const std::vector<std::string> &sources,
+                     const std::vector<calm_value> &options) {
   Imported out;
   std::vector<calm_str> paths;
   paths.reserve(sources.size());
@@ -133,7 +141,7 @@ Imported import_sources(const std::vector<std::string> &sources,
     static_cast<Imported *>(context)->counts[copy(name)] = count;
   };
   calm_error error{};
-  out.status = dictionary().import(&request, nullptr, &error);
+  out.status = domain.import(&request, nullptr, &error);
   out.message = error.message;
   return out;
 }

@@ -49,8 +49,13 @@ struct Imported {
   std::map<std::string, std::uint64_t> counts;
 };
 
-/// The domain, loaded as the program loads it.
+/// The domain of that id, loaded as the program loads it.
+const calm_domain &domain_of(std::string_view id);
 const calm_domain &dictionary();
+
+/// Runs the importer of a domain.
+Imported import_with(const calm_domain &domain, const std::vector<std::string> &sources,
+                     const std::vector<calm_value> &options = {});
 
 Imported import_sources(const std::vector<std::string> &sources,
                         const std::vector<calm_value> &options = {});

@@ -24,7 +24,6 @@ TEST(NetrefDomain, CarriesTheDefaultsOfItsDomain) {
   EXPECT_EQ(domain.sampler->top_k, 5u);
   EXPECT_EQ(domain.sampler->max_tokens, 512u);
   EXPECT_EQ(domain.sampler->candidates, 1u);
-  EXPECT_EQ(domain.import, nullptr);
 }
 
 TEST(NetrefFilter, OffersTextOfSeveralLines) {

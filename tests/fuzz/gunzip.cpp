@@ -1,4 +1,4 @@
-#include <gunzip.hpp>
+#include <common/gunzip.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
       return n;
     };
     accepted[i] = calm::fuzz::accepts(CALM_CORRUPT_DATA, [&] {
-      texts[i] = calm::dictionary::inflate_gzip(source, "f", kLimit);
+      texts[i] = calm::sources::inflate_gzip(source, "f", kLimit);
       calm::fuzz::expect(texts[i].size() <= kLimit, "more than the limit");
     });
   }

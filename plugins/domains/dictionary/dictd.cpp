@@ -7,7 +7,7 @@
 #include <system_error>
 #include <utility>
 
-#include "gunzip.hpp"
+#include <common/gunzip.hpp>
 
 namespace calm::dictionary {
 namespace {
@@ -17,6 +17,8 @@ constexpr std::uint64_t kMaxText = std::uint64_t{1} << 29;
 constexpr std::uint64_t kMaxIndex = std::uint64_t{1} << 26;
 // Most digits an offset within kMaxText can have.
 constexpr std::size_t kMaxDigits = 6;
+
+constexpr std::size_t kMaxTitle = 1024;
 
 constexpr std::string_view kIndex = ".index";
 constexpr std::string_view kCompressed = ".dict.dz";
@@ -81,6 +83,14 @@ bool is_about_the_database(std::string_view headword) {
   return headword.starts_with("00-database") || headword.starts_with("00database");
 }
 
+// Its full name, in a record of its own.
+bool is_title(const Record &record) {
+  const auto names = [](std::string_view headword) {
+    return headword == "00-database-short" || headword == "00databaseshort";
+  };
+  return std::any_of(record.headwords.begin(), record.headwords.end(), names);
+}
+
 [[noreturn]] void refuse_line(const std::string &path, std::uint64_t number,
                               const std::string &what) {
   throw Error(CALM_CORRUPT_DATA, path + ": line " + std::to_string(number) + ": " + what);
@@ -119,9 +129,9 @@ DatabasePaths find_database(const std::string &source) {
 
 Database::Database(const DatabasePaths &paths)
     : Database(std::filesystem::path(paths.base).filename().string(),
-               paths.text.ends_with(kCompressed) ? read_gzip(paths.text, kMaxText)
-                                                 : read_file(paths.text, kMaxText),
-               read_file(paths.index, kMaxIndex), paths.index) {}
+               paths.text.ends_with(kCompressed) ? sources::read_gzip(paths.text, kMaxText)
+                                                 : sources::read_file(paths.text, kMaxText),
+               sources::read_file(paths.index, kMaxIndex), paths.index) {}
 
 Database::Database(std::string name, std::string text, std::string index,
                    const std::string &index_path)
@@ -163,6 +173,8 @@ void Database::read_index(const std::string &path) {
     }
     if (!about) {
       records_.push_back(std::move(record));
+    } else if (about_.empty() && is_title(record)) {
+      about_ = this->text(record).substr(0, kMaxTitle);
     }
   }
 }

@@ -40,6 +40,8 @@ class Database {
   const std::string &name() const { return name_; }
   /// In the order of the text, each range once; the database's notes about itself are left out.
   const std::vector<Record> &records() const { return records_; }
+  /// What it calls itself (its entry 00-database-short); empty when it does not.
+  std::string_view about() const { return about_; }
   std::string_view text(const Record &record) const {
     return std::string_view(text_).substr(static_cast<std::size_t>(record.offset),
                                           static_cast<std::size_t>(record.length));
@@ -52,6 +54,7 @@ class Database {
   std::string text_;
   std::string index_;
   std::vector<Record> records_;
+  std::string_view about_;  // in text_
 };
 
 }  // namespace calm::dictionary

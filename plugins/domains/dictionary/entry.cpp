@@ -4,20 +4,10 @@
 #include <cstdint>
 #include <utility>
 
+#include <common/plain.hpp>
+
 namespace calm::dictionary {
 namespace {
-
-bool is_blank(char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7f; }
-
-// The tag that starts at `at`, "<" [A-Z]+ ">", or nothing.
-std::string_view tag_at(std::string_view text, std::size_t at) {
-  std::size_t end = at + 1;
-  while (end < text.size() && text[end] >= 'A' && text[end] <= 'Z') {
-    ++end;
-  }
-  const bool is_tag = end > at + 1 && end < text.size() && text[end] == '>';
-  return is_tag ? text.substr(at, end + 1 - at) : std::string_view();
-}
 
 std::size_t optional_cost(const std::string &value) { return value.empty() ? 0 : value.size() + 1; }
 
@@ -33,18 +23,6 @@ std::size_t frame_cost(const Entry &e) {
 
 bool defines(const Item &item) {
   return item.kind == ItemKind::kSense || item.kind == ItemKind::kPhrase;
-}
-
-// The longest beginning of `text` that ends a sentence, else a clause, else a word, within `room`.
-std::string_view cut_text(std::string_view text, std::size_t room) {
-  constexpr std::size_t kShortest = 24;  // less says nothing
-  for (const std::string_view end : {". ", "; ", ", ", " "}) {
-    const std::size_t at = text.rfind(end, room < end.size() ? 0 : room - end.size() + 1);
-    if (at != std::string_view::npos && at + 1 >= kShortest && at + 1 <= room) {
-      return text.substr(0, end == ". " ? at + 1 : at);
-    }
-  }
-  return {};
 }
 
 // Marks what fits in `room`, most important kinds first. Quotes go with the item they belong to.
@@ -78,11 +56,11 @@ bool has_definition(const std::vector<Item> &items, const std::vector<bool> &cho
 
 void make_plain(Entry &entry) {
   for (std::string *text : {&entry.headword, &entry.pos, &entry.note, &entry.ipa}) {
-    *text = plain_text(*text);
+    *text = sources::plain_text(*text);
   }
   for (Item &item : entry.items) {
-    item.text = plain_text(item.text);
-    item.author = plain_text(item.author);
+    item.text = sources::plain_text(item.text);
+    item.author = sources::plain_text(item.author);
   }
   const auto is_empty = [](const Item &item) { return item.text.empty(); };
   entry.items.erase(std::remove_if(entry.items.begin(), entry.items.end(), is_empty),
@@ -93,7 +71,8 @@ void make_plain(Entry &entry) {
 Fit cut_first(Entry &entry, std::size_t l_max) {
   const auto first = std::find_if(entry.items.begin(), entry.items.end(), defines);
   const std::size_t frame = frame_cost(entry) + 2;
-  const std::string text(frame < l_max ? cut_text(first->text, l_max - frame) : "");
+  const std::string text = first->text.substr(
+      0, frame < l_max ? sources::cut_at_sentence(first->text, l_max - frame) : 0);
   if (text.empty()) {
     return Fit::kTooLong;
   }
@@ -102,30 +81,6 @@ Fit cut_first(Entry &entry, std::size_t l_max) {
 }
 
 }  // namespace
-
-std::string plain_text(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (is_blank(text[i])) {
-      if (!out.empty() && out.back() != ' ') {
-        out += ' ';
-      }
-    } else if (const std::string_view tag = text[i] == '<' ? tag_at(text, i) : std::string_view();
-               !tag.empty()) {
-      out += '[';
-      out += tag.substr(1, tag.size() - 2);
-      out += ']';
-      i += tag.size() - 1;
-    } else {
-      out += text[i];
-    }
-  }
-  if (!out.empty() && out.back() == ' ') {
-    out.pop_back();
-  }
-  return out;
-}
 
 Fit fit_entry(Entry &entry, std::size_t l_max) {
   make_plain(entry);

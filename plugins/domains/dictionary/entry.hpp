@@ -22,10 +22,6 @@ struct Entry {
   std::vector<Item> items;  // in the order of the record; a quote belongs to the last non-quote
 };
 
-/// Text as it may stand in an entry: control characters and runs of blanks are one blank, none at
-/// the ends, and nothing looks like a tag of the dictionary format (`<DEF>` becomes `[DEF]`).
-std::string plain_text(std::string_view text);
-
 enum class Fit {
   kWhole,
   kShortened,     // items were left out, or the only one was cut at the end of a sentence
@@ -33,8 +29,9 @@ enum class Fit {
   kTooLong,       // not even a piece of a definition fits
 };
 
-/// Makes the strings of `entry` plain_text and drops what does not fit in `l_max` tokens as spec
-/// L.4 counts them: senses stay first, then quotes, synonyms, phrases, remarks, the etymology.
+/// Makes the strings of `entry` plain (common/plain.hpp) and drops what does not fit in `l_max`
+/// tokens as spec L.4 counts them: senses stay first, then quotes, synonyms, phrases, remarks, the
+/// etymology.
 Fit fit_entry(Entry &entry, std::size_t l_max);
 
 /// Tokens of the sequence spec L.4 makes of the entry.

@@ -2,23 +2,26 @@
 
 #include <algorithm>
 #include <calm/cpp/error.hpp>
-#include <calm/cpp/value.hpp>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <common/import_run.hpp>
+#include <common/utf8_repair.hpp>
+
 #include "dictd.hpp"
 #include "entry.hpp"
+#include "foldoc.hpp"
 #include "gcide.hpp"
 #include "generic.hpp"
-#include "utf8_repair.hpp"
+#include "jargon.hpp"
+#include "layout.hpp"
+#include "wordnet.hpp"
 
 namespace calm::dictionary {
 namespace {
 
-constexpr std::int64_t kDefaultLMax = 768;
-constexpr std::int64_t kMaxLMax = 65534;
 // More than any entry can hold; what a hostile index may make a record parser chew on.
 constexpr std::size_t kMaxRecord = std::size_t{1} << 16;
 
@@ -26,24 +29,6 @@ struct Counts {
   std::uint64_t records = 0, entries = 0, shortened = 0, repaired = 0;
   std::uint64_t no_entry = 0, no_definition = 0, too_long = 0;
 };
-
-std::size_t read_l_max(const calm_table &options) {
-  std::int64_t l_max = kDefaultLMax;
-  for (std::uint32_t i = 0; i < options.count; ++i) {
-    const calm_value &option = record<calm_value>(options, i);
-    if (view(option.name) != "l_max" || option.type != CALM_VALUE_I64) {
-      throw Error(
-          CALM_INVALID_ARGUMENT,
-          "import dictionary: expected the option l_max (an integer), found " + copy(option.name));
-    }
-    l_max = option.i64;
-  }
-  if (l_max < 1 || l_max > kMaxLMax) {
-    throw Error(CALM_INVALID_ARGUMENT, "l_max: expected 1 to " + std::to_string(kMaxLMax) +
-                                           ", found " + std::to_string(l_max));
-  }
-  return static_cast<std::size_t>(l_max);
-}
 
 // A database named twice, by text and index say, is read once.
 std::vector<DatabasePaths> find_databases(const calm_import &request) {
@@ -62,17 +47,20 @@ std::vector<DatabasePaths> find_databases(const calm_import &request) {
 class Importer {
  public:
   Importer(const calm_import &request, const calm_host *host)
-      : request_(request), host_(host), l_max_(read_l_max(request.options)) {}
+      : request_(request),
+        host_(host),
+        l_max_(sources::read_options(request, "dictionary", false).l_max) {}
 
   void read(const Database &database) {
+    const Layout layout = recognise(database);
     for (const Record &record : database.records()) {
       if (counts_.records++ % 1024 == 0 && host_ != nullptr && host_->cancelled(host_->self) != 0) {
         throw Error(CALM_CANCELLED, "import of " + database.name() + " stopped");
       }
       const std::string_view raw = database.text(record).substr(0, kMaxRecord);
-      const std::string text = repair_utf8(raw);
+      const std::string text = sources::repair_utf8(raw);
       counts_.repaired += text != raw ? 1u : 0u;
-      const std::vector<Entry> entries = parse(database.name(), record, text);
+      const std::vector<Entry> entries = parse(layout, record, text);
       counts_.no_entry += entries.empty() ? 1u : 0u;
       for (Entry entry : entries) {
         emit(entry);
@@ -97,14 +85,22 @@ class Importer {
 
  private:
   // A database of its own layout gets its parser here.
-  static std::vector<Entry> parse(const std::string &database, const Record &record,
-                                  std::string_view text) {
-    if (database == "gcide") {
-      return parse_gcide(text);
+  static std::vector<Entry> parse(Layout layout, const Record &record, std::string_view text) {
+    switch (layout) {
+      case Layout::kGcide:
+        return parse_gcide(text);
+      case Layout::kWordNet:
+        return parse_wordnet(text);
+      case Layout::kFoldoc:
+        return parse_foldoc(text);
+      case Layout::kJargon:
+        return parse_jargon(text);
+      case Layout::kGeneric:
+        break;
     }
     std::vector<std::string> repaired;
     for (const std::string_view headword : record.headwords) {
-      repaired.push_back(repair_utf8(headword));
+      repaired.push_back(sources::repair_utf8(headword));
     }
     return parse_generic({repaired.begin(), repaired.end()}, text);
   }

@@ -2,6 +2,8 @@
 #include <calm/cpp/plugin.hpp>
 #include <calm/cpp/utf8.hpp>
 
+#include "import.hpp"
+
 namespace {
 
 using calm::literal;
@@ -10,6 +12,10 @@ using calm::literal;
 std::uint32_t offer(calm_str, calm_str candidate) {
   const std::string_view text = calm::view(candidate);
   return !text.empty() && calm::is_printable(text, "\n\t") ? 1 : 0;
+}
+
+calm_status import_sources(const calm_import *request, const calm_host *host, calm_error *error) {
+  return calm::guard(error, [&] { calm::netref::import_references(*request, host); });
 }
 
 constexpr calm_sampler_defaults make_sampler() {
@@ -26,10 +32,12 @@ constexpr calm_sampler_defaults kSampler = make_sampler();
 constexpr calm_domain make_domain() {
   calm_domain domain{};
   domain.size = sizeof domain;
-  domain.doc = literal("questions and the passages of references that answer them");
+  domain.doc = literal(
+      "questions and the passages of references that answer them; imports manual pages and texts");
   domain.template_spec = literal("BOS;QUERY:input;ATN");
   domain.stop_conditions = literal("");
   domain.sampler = &kSampler;
+  domain.import = import_sources;
   domain.filter = offer;
   return domain;
 }

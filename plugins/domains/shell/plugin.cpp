@@ -6,7 +6,9 @@
 #include <string>
 #include <string_view>
 
+#include "context.hpp"
 #include "destructive.hpp"
+#include "import.hpp"
 
 namespace {
 
@@ -32,6 +34,20 @@ std::uint32_t offer(calm_str typed, calm_str candidate) {
   }
 }
 
+calm_status import_sources(const calm_import *request, const calm_host *host, calm_error *error) {
+  return calm::guard(error, [&] { calm::shell::import_commands(*request, host); });
+}
+
+calm_status gather(calm_str cwd, void *context, calm_field_fn field, const calm_host *,
+                   calm_error *error) {
+  return calm::guard(error, [&] {
+    calm::shell::gather_context(calm::view(cwd),
+                                [&](std::string_view name, std::string_view value) {
+                                  calm::call(field, context, calm::str(name), calm::str(value));
+                                });
+  });
+}
+
 constexpr calm_sampler_defaults make_sampler() {
   calm_sampler_defaults sampler{};
   sampler.size = sizeof sampler;
@@ -46,11 +62,13 @@ constexpr calm_sampler_defaults kSampler = make_sampler();
 constexpr calm_domain make_domain() {
   calm_domain domain{};
   domain.size = sizeof domain;
-  domain.doc = literal("completion of command lines");
+  domain.doc = literal("completion of command lines; imports histories, completion files, manuals");
   domain.template_spec = literal(
       "BOS;CWD:cwd;GIT:git;HIST(cmd):history*/EXIT:exit;ENV:env*;COMP:completions+;ATN;CMD:input");
   domain.stop_conditions = literal("| ; && ||");
   domain.sampler = &kSampler;
+  domain.import = import_sources;
+  domain.gather_context = gather;
   domain.filter = offer;
   return domain;
 }

@@ -31,7 +31,8 @@ typedef struct calm_sampler_defaults {
   double temperature, top_p, min_p;
 } calm_sampler_defaults;
 
-/* Receives a field of the context, e.g. "cwd" = "/home/ann". May be called again for lists. */
+/* Receives a field of the context, e.g. "cwd" = "/home/ann". May be called again for lists; the
+ * field of a subtoken ("exit") then belongs to the item given last. */
 typedef calm_status (*calm_field_fn)(void *context, calm_str field, calm_str value,
                                      calm_error *error);
 

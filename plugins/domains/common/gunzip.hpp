@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-namespace calm::dictionary {
+namespace calm::sources {
 
 /// Contents of a regular file of at most `limit` bytes. Throws IO naming the path, CORRUPT_DATA
 /// when it is larger.
@@ -21,4 +21,4 @@ using ByteSource = std::function<std::size_t(char *dst, std::size_t capacity)>;
 /// read_gzip of bytes from anywhere; `name` stands for the path in messages.
 std::string inflate_gzip(const ByteSource &source, const std::string &name, std::uint64_t limit);
 
-}  // namespace calm::dictionary
+}  // namespace calm::sources

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace calm::dictionary {
+namespace calm::sources {
 namespace {
 
 constexpr char32_t kReplacement = 0xfffd;
@@ -143,4 +143,4 @@ std::string repair_utf8(std::string_view s) {
   return out;
 }
 
-}  // namespace calm::dictionary
+}  // namespace calm::sources

@@ -13,7 +13,7 @@
 #include <cstring>
 #include <vector>
 
-namespace calm::dictionary {
+namespace calm::sources {
 namespace {
 
 class File {
@@ -154,4 +154,4 @@ std::string inflate_gzip(const ByteSource &source, const std::string &name, std:
   return text;
 }
 
-}  // namespace calm::dictionary
+}  // namespace calm::sources
