@@ -14,8 +14,8 @@ set -euo pipefail
 umask 022 # plugins that a group may write to are refused
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-needed=(g++ cmake ninja-build ccache libboost-dev libtomlplusplus-dev libcli11-dev libfmt-dev
-        libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev libunistring-dev libgtest-dev libgmock-dev)
+needed=(g++ cmake ninja-build ccache libboost-dev libtomlplusplus-dev libyaml-cpp-dev libcli11-dev
+        libfmt-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev libsqlite3-dev libunistring-dev libgtest-dev libgmock-dev)
 tools=(clang clang-format clang-tidy libbenchmark-dev gcovr)
 
 say() { printf '\n== %s\n' "$*" >&2; }

@@ -33,6 +33,8 @@
   K(gelu_grad, 1, "r* r* -> r*")                                                               \
   P(global_norm, 1, "r.{8} | f -> r[] r[] i[]")                                                \
   K(guard, 1, "i[] i[] -> i[] i[]")                                                            \
+  K(l2_normalize, 1, "r[T,d] | f -> r[T,d] r[T]")                                              \
+  K(l2_normalize_grad, 1, "r[T,d] r[T] r[T,d] | f -> r[T,d]")                                  \
   K(layer_norm, 1, "r[T,d] r[d] r[d] | f -> r[T,d] r[T] r[T]")                                 \
   P(layer_norm_grad, 1, "r[T,d] r[d] r[T] r[T] r[T,d] -> r[T,d] r[d] r[d]")                    \
   K(log, 1, "r* -> r*")                                                                        \

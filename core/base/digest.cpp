@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <new>
 #include <vector>
 
 #include <openssl/evp.h>
@@ -18,7 +20,11 @@ void Sha256::Release::operator()(void *context) const {
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
   auto *context = static_cast<EVP_MD_CTX *>(context_.get());
+  errno = 0;  // libcrypto reports an allocation that failed as an algorithm it has not
   if (context == nullptr || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1) {
+    if (context == nullptr || errno == ENOMEM) {
+      throw std::bad_alloc();
+    }
     throw Error(CALM_UNSUPPORTED, "libcrypto: expected the SHA-256 digest, found none");
   }
 }

@@ -10,6 +10,8 @@
   X(matmul, 1)                \
   X(layer_norm, 1)            \
   X(layer_norm_grad, 1)       \
+  X(l2_normalize, 1)          \
+  X(l2_normalize_grad, 1)     \
   X(gelu, 1)                  \
   X(gelu_grad, 1)             \
   X(silu, 1)                  \

@@ -73,7 +73,13 @@ void check_contents(const calm_model &t) {
     check_values(preset.training, "preset");
   }
 }
-void check_contents(const calm_trainer &t) { check_specs(t.options, "options"); }
+void check_contents(const calm_trainer &t) {
+  check_specs(t.options, "options");
+  if (t.samples > CALM_SAMPLES_PAIRS) {
+    throw Error(CALM_INTERNAL,
+                fmt::format("samples: expected sequences (0) or pairs (1), found {}", t.samples));
+  }
+}
 void check_contents(const calm_domain &t) {
   check_text(t.doc, "doc");
   check_text(t.template_spec, "template");

@@ -1,5 +1,6 @@
 #include "core/run/language_model.hpp"
 
+#include <calm/ops/l2_normalize.h>
 #include <calm/ops/pool.h>
 
 #include <calm/cpp/error.hpp>
@@ -179,6 +180,18 @@ Graph LanguageModel::prefill(Bucket bucket, bool all_logits, bool with_state) co
   if (all_logits) {
     graph.output("all_logits", head(b, wires, wires.rows));
   }
+  return graph;
+}
+
+Graph LanguageModel::embed(Bucket bucket, std::int64_t mode, bool normalize) const {
+  Graph graph = blank("embed", bucket);
+  const Value tokens = graph.input("tokens", type_of(CALM_I32, {bucket.tokens}, CALM_AXIS_TOKENS));
+  const Value offsets = graph.input("offsets", type_of(CALM_I32, {bucket.sequences + 1}));
+  const Wires wires = trunk(graph, tokens, offsets);
+  const GraphBuilder builder(graph);
+  const Builder b = builder.face();
+  const Value pooled = b.op(CALM_OP_POOL, {wires.rows, offsets}, {value("mode", mode)});
+  graph.output("embeddings", normalize ? b.op(CALM_OP_L2_NORMALIZE, {pooled}) : pooled);
   return graph;
 }
 

@@ -58,6 +58,9 @@ class LanguageModel {
   /// logits 0. Sequence s is part s of each state tensor in every program.
   graph::Graph prefill(graph::Bucket bucket, bool all_logits = false,
                        bool with_state = false) const;
+  /// Output: embeddings [S, d_model], each sequence's rows pooled by `mode` (CALM_POOL_MEAN or
+  /// _LAST), with `normalize` to length 1 (spec G); no head. An empty sequence gives zeros.
+  graph::Graph embed(graph::Bucket bucket, std::int64_t mode, bool normalize) const;
   /// Input logits [S, V]; outputs ids i32 [S], log_prob [S]. Step values: temperature, top_k,
   /// top_p, min_p, seed, micro_step.
   graph::Graph sample(std::int64_t sequences) const;

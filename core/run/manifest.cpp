@@ -271,8 +271,8 @@ Json ewc_json(const Manifest &m) {
   return json;
 }
 
-Manifest::Ewc ewc_from(const Node &root) {
-  Manifest::Ewc ewc;
+ManifestEwc ewc_from(const Node &root) {
+  ManifestEwc ewc;
   const Node state = root.object("ewc_state");
   if (state.has("initialized")) {
     const Json &initialized = state.need("initialized").json();

@@ -12,6 +12,13 @@
 
 namespace calm::run {
 
+/// Online EWC in a manifest; its numbers stand in `continual` and in the weights' file.
+struct ManifestEwc {
+  bool initialized = false;  ///< false before the first consolidation
+  std::string buffer_file = "ewc_buffer.safetensors";
+  std::uint64_t buffer_count = 0;
+};
+
 /// metadata.json of a checkpoint or model folder (spec M.5): what its safetensors files are, and
 /// where training stands. Keys that only we write are absent in a peer's file.
 struct Manifest {
@@ -65,13 +72,7 @@ struct Manifest {
   };
   Optimizer optimizer;
 
-  /// Online EWC; its numbers stand in `continual` and in the weights' file.
-  struct Ewc {
-    bool initialized = false;  ///< false before the first consolidation
-    std::string buffer_file = "ewc_buffer.safetensors";
-    std::uint64_t buffer_count = 0;
-  };
-  std::optional<Ewc> ewc;
+  std::optional<ManifestEwc> ewc;
 };
 
 /// Sorted keys, two blanks of indent, final LF.

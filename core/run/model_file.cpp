@@ -145,6 +145,9 @@ LoadedModel load_model(Runtime &runtime, const std::string &path) {
     return load_folder(runtime, path);
   }
   const data::Document document = data::read_document(runtime, path);
+  if (document.format == "safetensors") {
+    return load_model_tensors(runtime, document, path);
+  }
   if (document.field("d_model") == nullptr) {
     throw Error(CALM_CORRUPT_DATA, path + ": expected a model (cwgt), found " + document.format);
   }

@@ -32,6 +32,13 @@ class Bookkeeping {
     ++counter_;
     return false;
   }
+  /// Of pairs, where nothing is validated, a better loss sets the counter back whole (spec I.15).
+  bool pairs_epoch_ended(double loss) {
+    const bool improved = loss < best_train_;
+    best_train_ = improved ? loss : best_train_;
+    counter_ = improved ? 0 : counter_ + 1;
+    return improved;
+  }
   /// patience 0 stops after the first epoch.
   bool should_stop(std::int64_t patience) const { return counter_ >= patience; }
 

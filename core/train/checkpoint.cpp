@@ -10,7 +10,6 @@
 
 #include <calm/cpp/error.hpp>
 
-#include "core/base/digest.hpp"
 #include "core/base/file.hpp"
 #include "core/base/log.hpp"
 #include "core/run/model_folder.hpp"
@@ -30,21 +29,6 @@ constexpr const char *kGradient = "grad/";
 constexpr const char *kGradientFile = "gradients.safetensors";
 constexpr const char *kBestFile = "best.safetensors";
 constexpr std::size_t kStepsKept = 2;
-
-// Writes one file of the folder and remembers its size and sum.
-void write_hashed(run::Runtime &runtime, const OutputFolder &folder, const char *name,
-                  const data::Document &document, Manifest &manifest) {
-  OutputFile file(folder.file(name));
-  Sha256 sum;
-  data::encode_document(runtime, "safetensors", document,
-                        [&](const void *bytes, std::uint64_t count) {
-                          file.write(bytes, count);
-                          sum.add(bytes, count);
-                          return CALM_OK;
-                        });
-  file.publish();
-  manifest.files.push_back({name, file.bytes(), sum.hex()});
-}
 
 void check_finite(const Weights *weights, const char *what) {
   if (weights != nullptr && !weights->finite()) {
@@ -111,31 +95,27 @@ void write_checkpoint(run::Runtime &runtime, const std::string &path, const Snap
     check_finite(snapshot.ewc->anchor.get(), "the numbers of online EWC");
     run::add_ewc(weights, *snapshot.ewc);
   }
-  write_hashed(runtime, folder, manifest.weights_file.c_str(), weights, manifest);
+  run::write_hashed(runtime, folder, manifest.weights_file, weights, manifest);
   data::Document moments;
   run::add_weights(moments, *snapshot.m, kMean);
   run::add_weights(moments, *snapshot.v, kSquare);
-  write_hashed(runtime, folder, manifest.optimizer.filename.c_str(), moments, manifest);
+  run::write_hashed(runtime, folder, manifest.optimizer.filename, moments, manifest);
   if (snapshot.gradients != nullptr) {
     data::Document gradients;
     run::add_weights(gradients, *snapshot.gradients, kGradient);
-    write_hashed(runtime, folder, kGradientFile, gradients, manifest);
+    run::write_hashed(runtime, folder, kGradientFile, gradients, manifest);
   }
   if (snapshot.best != nullptr) {
     data::Document best;
     run::add_folder_weights(best, *snapshot.best);
-    write_hashed(runtime, folder, kBestFile, best, manifest);
+    run::write_hashed(runtime, folder, kBestFile, best, manifest);
   }
   if (snapshot.ewc_buffer != nullptr && snapshot.ewc_buffer->size() > 0) {
     data::Document buffer;
     snapshot.ewc_buffer->write(buffer);
-    write_hashed(runtime, folder, manifest.ewc->buffer_file.c_str(), buffer, manifest);
+    run::write_hashed(runtime, folder, manifest.ewc->buffer_file, buffer, manifest);
   }
-  // Last: where it is, everything else is (spec M.1).
-  OutputFile file(folder.file(Manifest::kName));
-  const std::string text = run::manifest_text(manifest);
-  file.write(text.data(), text.size());
-  file.publish();
+  run::write_manifest(folder, manifest);
   folder.publish();
 }
 

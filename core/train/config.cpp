@@ -170,18 +170,26 @@ std::string origin_of(const std::vector<Setting> &settings, std::string_view key
 
 // Spec N.1 with its fixes. `file` is what --init-cwgt carries, or null.
 run::ModelMetadata resolve_metadata(run::Runtime &runtime, const std::vector<Setting> &settings,
-                                    const run::Values &top, const run::ModelMetadata *file) {
+                                    const run::Values &top, const run::ModelMetadata *file,
+                                    const ConfigRequest &request) {
   const std::string asked = top.at("domain").text;
   std::string domain = asked;
   if (domain.empty() && file != nullptr) {
     domain = file->domain;
   }
-  if (domain.empty() && runtime.plugins().has("domain", "shell")) {
-    domain = "shell";
+  if (domain.empty() && runtime.plugins().has("domain", request.default_domain)) {
+    domain = request.default_domain;
   }
   const std::string &template_spec = top.at("template").text;
   if (!asked.empty() && !(file != nullptr && file->domain == asked)) {
-    check_domain(runtime, asked, origin_of(settings, "domain"), !template_spec.empty());
+    try {
+      check_domain(runtime, asked, origin_of(settings, "domain"), !template_spec.empty());
+    } catch (const Error &e) {
+      if (!request.any_domain || runtime.plugins().has("domain", asked)) {
+        throw;
+      }
+      log_warning("{}; template, stop conditions and sampler defaults are empty", e.what());
+    }
   }
   run::ModelMetadata metadata = run::domain_metadata(runtime, domain);
   if (file != nullptr) {
@@ -279,6 +287,7 @@ TrainConfig resolve_config(run::Runtime &runtime, const ConfigRequest &request) 
                                      config.resume);
     }
   }
+  settings.insert(settings.begin(), request.defaults.begin(), request.defaults.end());
   settings.insert(settings.end(), request.overrides.begin(), request.overrides.end());
   check_sections(settings);
   // Durations may be plain numbers too.
@@ -307,14 +316,21 @@ TrainConfig resolve_config(run::Runtime &runtime, const ConfigRequest &request) 
 
   const calm_model &backbone = runtime.plugins().model(config.backbone);
   const calm_trainer &trainer = runtime.plugins().trainer(config.objective);
+  config.pairs = trainer.samples == CALM_SAMPLES_PAIRS;
+  if (config.pairs && !request.val_dataset.empty()) {
+    throw Error(CALM_INVALID_ARGUMENT,
+                fmt::format("--val-dataset: objective {} has no validation", config.objective));
+  }
   if (!request.preset.empty()) {
     std::vector<Setting> preset = preset_settings(backbone, request.preset);
-    settings.insert(settings.begin(), preset.begin(), preset.end());
+    settings.insert(settings.begin() + static_cast<std::ptrdiff_t>(request.defaults.size()),
+                    preset.begin(), preset.end());
   }
   // What is misspelt explains what is missing, so it comes first.
   take_section(settings, "model", backbone.config);
   take_section(settings, "training", trainer.options);
   config.training = resolve_section(settings, trainer.options, "training", request.config_file);
+  config.ewc = resolve_ewc(settings, request.config_file);
   if (checkpoint) {
     config.model = run::section_values(backbone.config, checkpoint->model, "model",
                                        config.resume + "/" + run::Manifest::kName);
@@ -322,13 +338,13 @@ TrainConfig resolve_config(run::Runtime &runtime, const ConfigRequest &request) 
     if (!config.weights_only) {
       check_same_run(config, *checkpoint, config.force);
     }
-    config.metadata = resolve_metadata(runtime, settings, top, &checkpoint->metadata);
+    config.metadata = resolve_metadata(runtime, settings, top, &checkpoint->metadata, request);
     return config;
   }
   if (request.init_cwgt.empty()) {
     config.model = resolve_section(settings, backbone.config, "model", request.config_file);
     check_model(backbone, config.model);
-    config.metadata = resolve_metadata(runtime, settings, top, nullptr);
+    config.metadata = resolve_metadata(runtime, settings, top, nullptr, request);
     return config;
   }
   for (const Setting &s : request.overrides) {
@@ -339,7 +355,7 @@ TrainConfig resolve_config(run::Runtime &runtime, const ConfigRequest &request) 
   }
   const run::LoadedModel loaded = run::load_model(runtime, request.init_cwgt);
   config.model = loaded.model->config();
-  config.metadata = resolve_metadata(runtime, settings, top, &loaded.metadata);
+  config.metadata = resolve_metadata(runtime, settings, top, &loaded.metadata, request);
   return config;
 }
 

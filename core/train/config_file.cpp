@@ -11,6 +11,7 @@
 
 #include "core/base/file.hpp"
 #include "core/text/printable.hpp"
+#include "core/train/config_yaml.hpp"
 
 namespace calm::train {
 
@@ -156,7 +157,10 @@ void append_section(std::string &out, std::string_view name, const run::Values &
 }  // namespace
 
 std::vector<Setting> read_settings(const std::string &path) {
-  return parse_settings(read_text(path, kMaxConfigBytes), path);
+  const std::string text = read_text(path, kMaxConfigBytes);
+  const std::string_view name = path;
+  return name.ends_with(".yaml") || name.ends_with(".yml") ? parse_yaml_settings(text, path)
+                                                           : parse_settings(text, path);
 }
 
 std::vector<Setting> parse_settings(std::string_view text, const std::string &path) {

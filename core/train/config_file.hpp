@@ -6,11 +6,11 @@
 
 #include "core/train/config.hpp"
 
-// How configurations and settings are written down: TOML.
+// How configurations and settings are written down: TOML; config_yaml.hpp has the other form.
 namespace calm::train {
 
-/// Every setting of a configuration file, in its order. CALM_INVALID_ARGUMENT as
-/// "FILE:LINE: REASON", CALM_IO.
+/// Every setting of a configuration file, in its order: YAML where its name ends in .yaml or .yml,
+/// else TOML. CALM_INVALID_ARGUMENT as "FILE:LINE: REASON", CALM_IO.
 std::vector<Setting> read_settings(const std::string &path);
 
 /// The same from the text of a file; `path` is used in messages. [any]

@@ -10,6 +10,7 @@
 
 #include "core/data/batch.hpp"
 #include "core/train/bookkeeping.hpp"
+#include "core/train/samples.hpp"
 #include "core/train/stages.hpp"
 
 namespace calm::train {
@@ -34,20 +35,15 @@ DryRun dry_run(run::Runtime &runtime, run::Session &session, const TrainConfig &
                     : run::load_model(runtime, start);
   run::check_savable(runtime, *loaded.model, config.metadata);
   const std::int64_t l_max = loaded.model->l_max();
-  const data::Dataset dataset = data::read_dataset(runtime, config.dataset);
-  const std::vector<std::uint32_t> usable = data::usable_sequences(dataset, l_max);
-  if (usable.empty()) {
-    throw Error(CALM_CORRUPT_DATA,
-                fmt::format("{}: expected at least one sequence of 4 to {} tokens, found none",
-                            config.dataset, l_max));
-  }
+  const calm_trainer &trainer = runtime.plugins().trainer(config.objective);
+  const Samples samples = read_samples(runtime, trainer, config.dataset, l_max);
+  const std::vector<std::uint32_t> &usable = samples.usable;
   const auto batch_size = config.training.integer("batch_size");
   const auto accumulation = config.training.integer("gradient_accumulation_steps");
   graph::OptimizerOptions optimizer;
   optimizer.weight_decay = config.training.real("weight_decay");
   optimizer.clip_grad_norm = config.training.real("clip_grad_norm");
-  Stages stages(session, *loaded.model,
-                {&runtime.plugins().trainer(config.objective), &config.training}, optimizer);
+  Stages stages(session, *loaded.model, {&trainer, &config.training}, optimizer);
   stages.upload(*loaded.weights);
 
   // A shuffled batch, so its lengths are those of the file.
@@ -57,18 +53,19 @@ DryRun dry_run(run::Runtime &runtime, run::Session &session, const TrainConfig &
       which.push_back(usable[i]);
     }
   }
-  const data::Batch batch = data::pack(dataset, which, batch_size, l_max);
+  const data::Batch batch = samples.batch(which, batch_size, l_max);
   timed_step(stages, batch, 1);  // compiles and touches the memory
 
   DryRun result;
   result.step_seconds = timed_step(stages, batch, 2);
   result.params = loaded.model->param_count();
   result.sequences = usable.size();
-  result.dropped = dataset.size() - usable.size();
+  result.dropped = samples.dataset.size() - usable.size();
   result.device_bytes = stages.device_bytes();
-  result.steps = real_steps(usable.size(), static_cast<std::uint64_t>(batch_size),
-                            static_cast<std::uint64_t>(accumulation),
-                            static_cast<std::uint64_t>(config.training.integer("epochs")));
+  result.steps =
+      real_steps(samples.taken(static_cast<std::size_t>(batch_size)),
+                 static_cast<std::uint64_t>(batch_size), static_cast<std::uint64_t>(accumulation),
+                 static_cast<std::uint64_t>(config.training.integer("epochs")));
   if (config.max_steps) {
     result.steps = std::min(result.steps, *config.max_steps);
   }

@@ -95,9 +95,8 @@ double Run::validate() {
   const std::span<const std::uint32_t> all = val_.usable;
   const auto size = static_cast<std::size_t>(batch_size_);
   for (std::size_t begin = 0; begin < all.size(); begin += size) {
-    const data::Batch batch =
-        data::pack(val_.dataset, all.subspan(begin, std::min(size, all.size() - begin)),
-                   batch_size_, loaded_.model->l_max());
+    const data::Batch batch = val_.batch(all.subspan(begin, std::min(size, all.size() - begin)),
+                                         batch_size_, loaded_.model->l_max());
     sum += batch.counted > 0 ? stages_->eval(batch) / static_cast<double>(batch.counted) : 0.0;
     ++batches;
   }
@@ -184,20 +183,20 @@ void Run::stop(const std::string &reason) {
 void Run::epoch() {
   const Clock::time_point start = Clock::now();
   const auto number = static_cast<std::uint32_t>(at_.current_epoch + 2);  // 1-based
-  const std::size_t count = train_.usable.size();
   std::vector<std::uint32_t> order = train_.usable;
   if (config_.training.flag("shuffle")) {
-    const std::vector<std::uint32_t> permutation = data::shuffled(count, config_.seed, number);
+    const std::vector<std::uint32_t> permutation =
+        data::shuffled(order.size(), config_.seed, number);
     std::transform(permutation.begin(), permutation.end(), order.begin(),
                    [this](std::uint32_t i) { return train_.usable[i]; });
   }
   validate_if_due();
   const auto size = static_cast<std::size_t>(batch_size_);
+  const std::size_t count = train_.taken(size);
   while (at_.position < count) {
     const std::size_t n = std::min<std::size_t>(size, count - at_.position);
     const auto samples = std::span(order).subspan(at_.position, n);
-    const data::Batch batch =
-        data::pack(train_.dataset, samples, batch_size_, loaded_.model->l_max());
+    const data::Batch batch = train_.batch(samples, batch_size_, loaded_.model->l_max());
     const bool last = at_.position + n == count;
     const bool flush = last && at_.accumulated + 1 < accumulation_;
     micro_batch(batch, last);
@@ -240,7 +239,8 @@ void Run::end_epoch(Clock::time_point start) {
   const auto epochs = static_cast<std::uint32_t>(config_.training.integer("epochs"));
   observer_.epoch_ended({static_cast<std::uint32_t>(at_.current_epoch + 2), epochs, train_loss, val,
                          std::chrono::duration<double>(Clock::now() - start).count()});
-  const bool improved = books_.epoch_ended(train_loss, val);
+  const bool improved =
+      train_.pairs() ? books_.pairs_epoch_ended(train_loss) : books_.epoch_ended(train_loss, val);
   ++at_.current_epoch;
   at_.position = 0;
   at_.loss_sum = 0;

@@ -32,19 +32,6 @@ run::LoadedModel start_model(run::Runtime &runtime, const TrainConfig &config,
 
 }  // namespace
 
-Run::Samples Run::load(run::Runtime &runtime, const std::string &path, std::int64_t l_max,
-                       bool needed) {
-  Samples samples{data::read_dataset(runtime, path), {}};
-  samples.usable = data::usable_sequences(samples.dataset, l_max);
-  if (needed && samples.usable.empty()) {
-    throw Error(CALM_CORRUPT_DATA,
-                fmt::format("{}: expected at least one sequence of 4 to {} tokens, found none "
-                            "among {}",
-                            path, l_max, samples.dataset.size()));
-  }
-  return samples;
-}
-
 Run::Run(run::Runtime &runtime, run::Session &session, const TrainConfig &config,
          TrainObserver &observer)
     : runtime_(runtime),
@@ -62,18 +49,18 @@ Run::Run(run::Runtime &runtime, run::Session &session, const TrainConfig &config
   run::check_savable(runtime, *loaded_.model, config.metadata);
   // Whether the result can be written is found out now, not after hours.
   OutputFile probe(config.save_dir + "/model.cwgt");
-  train_ = load(runtime, config.dataset, l_max, true);
-  at_.dataset = data::fingerprint(train_.dataset);
+  train_ = read_samples(runtime, trainer_, config.dataset, l_max);
+  at_.dataset = train_.fingerprint();
   if (!config.val_dataset.empty()) {
-    val_ = load(runtime, config.val_dataset, l_max, false);
-    at_.val_dataset = data::fingerprint(val_.dataset);
+    val_ = read_samples(runtime, trainer_, config.val_dataset, l_max, false);
+    at_.val_dataset = val_.fingerprint();
   }
   const auto samples = static_cast<std::uint64_t>(train_.usable.size());
   const auto batch = static_cast<std::uint64_t>(batch_size_);
   const auto accumulation = static_cast<std::uint64_t>(accumulation_);
   const auto epochs = static_cast<std::uint64_t>(config.training.integer("epochs"));
   scheduled_ = scheduled_steps(samples, batch, accumulation, epochs);
-  total_ = real_steps(samples, batch, accumulation, epochs);
+  total_ = real_steps(train_.taken(batch), batch, accumulation, epochs);
   if (config.max_steps) {
     total_ = std::min(total_, *config.max_steps);
   }
@@ -107,7 +94,7 @@ void Run::check_data(const run::Manifest::Progress &before) const {
     }
     log_warning("{}", what);
   };
-  check(before.dataset, at_.dataset, config_.dataset, "--dataset");
+  check(before.dataset, at_.dataset, config_.dataset, train_.flag());
   check(before.val_dataset, at_.val_dataset, config_.val_dataset, "--val-dataset");
 }
 
@@ -116,7 +103,7 @@ void Run::resume(Checkpoint &checkpoint) {
   check_data(before);
   if (before.position > train_.usable.size()) {
     throw Error(CALM_CORRUPT_DATA,
-                fmt::format("{}/{}: training.position: expected at most {}, the sequences of {}, "
+                fmt::format("{}/{}: training.position: expected at most {}, the samples of {}, "
                             "found {}",
                             checkpoint.path, run::Manifest::kName, train_.usable.size(),
                             config_.dataset, before.position));

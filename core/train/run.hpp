@@ -11,6 +11,7 @@
 #include "core/data/batch.hpp"
 #include "core/train/bookkeeping.hpp"
 #include "core/train/checkpoint.hpp"
+#include "core/train/samples.hpp"
 #include "core/train/stages.hpp"
 #include "core/train/train.hpp"
 
@@ -26,14 +27,7 @@ class Run {
 
  private:
   using Clock = std::chrono::steady_clock;
-  struct Samples {
-    data::Dataset dataset;
-    std::vector<std::uint32_t> usable;
-  };
-
   // run.cpp: from the start to the files.
-  static Samples load(run::Runtime &runtime, const std::string &path, std::int64_t l_max,
-                      bool needed);
   void resume(Checkpoint &checkpoint);
   void check_data(const run::Manifest::Progress &before) const;
   void save(bool epoch_improved, bool must);

@@ -1,5 +1,6 @@
 #include "core/train/run_folder.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstring>
@@ -39,6 +40,12 @@ nlohmann::json number(double value) {
   return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
 }
 
+std::optional<double> number_of(const nlohmann::json &row, const char *name) {
+  const auto it = row.find(name);
+  return it != row.end() && it->is_number() ? std::optional<double>(it->get<double>())
+                                            : std::nullopt;
+}
+
 }  // namespace
 
 void RunFolder::started(const Start &start) {
@@ -54,10 +61,71 @@ void RunFolder::started(const Start &start) {
     throw Error(number == ENOMEM ? CALM_OUT_OF_MEMORY : CALM_IO,
                 path_ + ": cannot write: " + std::strerror(number));
   }
+  events_.emplace(config_->save_dir, start.first_step);
+}
+
+void RunFolder::validated(const StepMetrics &metrics) {
+  append(metrics);
+  draw(ending_);
+}
+
+void RunFolder::epoch_ended(const Epoch &epoch) {
+  // A run shorter than a log interval leaves a trace too.
+  if (newest_.step > last_row_) {
+    append(newest_);
+  }
+  draw(ending_ || epoch.epoch == epoch.epochs);
+}
+
+void RunFolder::stopping(const std::string &) {
+  ending_ = true;
+  draw(true);
+}
+
+void RunFolder::finish() const {
+  if (!failure_.empty()) {
+    throw Error(CALM_IO, "training is done, but not every picture of it was written: " + failure_);
+  }
+}
+
+void RunFolder::draw(bool now) {
+  constexpr auto kInterval = std::chrono::seconds(1);
+  const auto time = std::chrono::steady_clock::now();
+  if (!metrics_ || (!now && time - drawn_ < kInterval)) {
+    return;
+  }
+  drawn_ = time;
+  try {
+    OutputFile file(config_->save_dir + "/loss.svg");
+    const std::string picture = loss_svg(training_, validation_);
+    file.write(picture.data(), picture.size());
+    file.publish();
+  } catch (const Error &e) {
+    if (e.status() != CALM_IO) {
+      throw;
+    }
+    if (failure_.empty()) {
+      log_warning("{}; training goes on", e.what());
+      failure_ = e.what();
+    }
+  }
+}
+
+// A validation's loss stands in every row until the next one; after a resume, that of the
+// checkpoint again until then.
+void RunFolder::remember(std::uint64_t step, double loss, std::optional<double> val_loss) {
+  if (training_.empty() || training_.back().step < step) {
+    training_.push_back({step, loss});
+  }
+  const auto said = [&val_loss](const LossPoint &p) { return p.loss == *val_loss; };
+  if (val_loss && std::none_of(validation_.rbegin(), validation_.rend(), said)) {
+    validation_.push_back({step, *val_loss});
+  }
+  last_row_ = step;
 }
 
 // Rows of updates that a resumed run does once more, and half rows of a killed one, go.
-void RunFolder::keep_rows(std::uint64_t first_step) const {
+void RunFolder::keep_rows(std::uint64_t first_step) {
   std::string kept;
   if (first_step > 0 && std::filesystem::exists(path_)) {
     constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
@@ -73,6 +141,8 @@ void RunFolder::keep_rows(std::uint64_t first_step) const {
           row["step"].get<std::uint64_t>() <= first_step) {
         kept += line;
         kept += '\n';
+        remember(row["step"].get<std::uint64_t>(), number_of(row, "loss").value_or(std::nan("")),
+                 number_of(row, "val_loss"));
       }
       begin = end + 1;
     }
@@ -95,6 +165,18 @@ void RunFolder::append(const StepMetrics &m) {
   row["grad_norm"] = number(m.grad_norm);
   row["tokens_per_s"] = number(std::round(m.tokens_per_s));
   row["seconds"] = number(std::round(m.seconds * 1000) / 1000);
+  remember(m.step, m.loss, m.val_loss);
+  std::vector<Scalar> scalars = {{"loss/train", m.loss},
+                                 {"lr", m.lr},
+                                 {"grad_norm", m.grad_norm},
+                                 {"tokens_per_s", m.tokens_per_s}};
+  if (m.val_loss) {
+    scalars.push_back({"loss/validation", *m.val_loss});
+  }
+  if (config_->ewc) {
+    scalars.push_back({"ewc_penalty", m.penalty});
+  }
+  events_->add(m.step, scalars);
   const std::string line = row.dump() + "\n";
   if (std::fwrite(line.data(), 1, line.size(), metrics_.get()) != line.size() ||
       std::fflush(metrics_.get()) != 0) {

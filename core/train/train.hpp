@@ -22,7 +22,8 @@ struct TrainConfig {
   run::Values training;  ///< of the trainer's schema
   std::uint64_t seed = 0;
 
-  std::string dataset;                   ///< CTDS
+  std::string dataset;                   ///< CTDS, or a file of pairs
+  bool pairs = false;                    ///< which of the two, as the objective says
   std::string val_dataset;               ///< CTDS, or empty
   std::string save_dir = "./runs/calm";  ///< receives model.cwgt
   std::string init_cwgt;                 ///< start from these weights; the file's shape wins
@@ -44,7 +45,7 @@ struct TrainConfig {
 struct StepMetrics {
   std::uint64_t step = 0;   ///< updates done
   std::uint32_t epoch = 0;  ///< 1-based
-  double loss = 0;          ///< mean CE of the last micro-batch, nats a token
+  double loss = 0;          ///< of the last micro-batch: mean CE, nats a token (or a pair)
   double mean_loss = 0;     ///< running mean of the epoch (spec I.9)
   double lr = 0;
   double grad_norm = 0;

@@ -47,6 +47,10 @@ inline OwnedValue flag(std::string_view name, bool b) {
   return {std::string(name), CALM_VALUE_BOOL, b ? 1 : 0, 0, {}};
 }
 
+inline OwnedValue text(std::string_view name, std::string_view s) {
+  return {std::string(name), CALM_VALUE_STR, 0, 0, std::string(s)};
+}
+
 struct Shape {
   std::int64_t d_model, n_layers, l_max, expand, ffn_expand, d_state, d_conv, dt_rank;
 };

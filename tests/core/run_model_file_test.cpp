@@ -48,7 +48,16 @@ TEST(ModelFile, ThatHoldsSomethingElseIsRefused) {
   const Error error = error_of([&] { load_model(runtime(), folder.path("a.safetensors")); });
   EXPECT_EQ(error.status(), CALM_CORRUPT_DATA);
   EXPECT_EQ(std::string(error.what()),
-            folder.path("a.safetensors") + ": expected a model (cwgt), found safetensors");
+            folder.path("a.safetensors") +
+                ": expected the metadata key calm.metadata, which says what the tensors are, found "
+                "none; tensors alone are a model in a folder with metadata.json");
+  data::Document lengths;
+  lengths.add<std::uint16_t>("lengths", std::vector<std::uint16_t>{1}, {1});
+  lengths.add<std::uint16_t>("cmd_pos", std::vector<std::uint16_t>{0}, {1});
+  lengths.add<std::uint16_t>("tokens", std::vector<std::uint16_t>{65}, {1});
+  data::write_document(runtime(), "ctds", lengths, folder.path("a.ctds"));
+  EXPECT_EQ(std::string(error_of([&] { load_model(runtime(), folder.path("a.ctds")); }).what()),
+            folder.path("a.ctds") + ": expected a model (cwgt), found ctds");
 }
 
 TEST(ModelFile, WhatItCannotHoldIsFoundOutBeforehand) {

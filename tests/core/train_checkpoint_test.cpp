@@ -35,57 +35,11 @@ using testing::HasSubstr;
 
 std::string read(const std::string &path) { return calm_test::read_bytes(path); }
 
-// Asks a run to stop after a number of micro-batches or updates, as a signal would.
-class Interrupter : public TrainObserver {
- public:
-  explicit Interrupter(std::uint64_t step) : step_(step) {}
-  void stepped(const StepMetrics &m) override {
-    if (m.step == step_) {
-      flag = SIGTERM;
-    }
-  }
-  void saved(const std::string &path) override { saved_.push_back(path); }
-
-  std::atomic<int> flag{0};
-  std::vector<std::string> saved_;
-
- private:
-  std::uint64_t step_;
-};
-
 class TrainCheckpoint : public TrainFixture {
  protected:
   TrainCheckpoint() { dataset_ = write_dataset("train.ctds", 22, 1); }
   std::string write_dataset(const std::string &name, std::size_t count, std::uint32_t seed) const {
     return TrainFixture::write_dataset(name, count, seed, 0);
-  }
-  static std::string newest(const std::string &save_dir) { return find_checkpoint(save_dir); }
-
-  // Everything a checkpoint holds, its metadata without the sums (which follow from the files).
-  static std::string contents(const std::string &checkpoint) {
-    std::string all = read(checkpoint + "/metadata.json");
-    for (const char *file : {"weights", "optimizer", "best", "gradients", "ewc_buffer"}) {
-      const std::string path = checkpoint + "/" + file + ".safetensors";
-      all += fs::exists(path) ? read(path) : std::string(file) + " is not there";
-    }
-    return all;
-  }
-
-  // Interrupts a run at `step`, goes on from what it left, and compares with one that was not.
-  void expect_the_same(const TrainConfig &whole, std::uint64_t step, const std::string &name) {
-    TrainConfig part = whole;
-    part.save_dir = folder_.path(name);
-    Interrupter interrupter(step);
-    run::RuntimeOptions options = model_test::runtime_options(2);
-    options.stop = &interrupter.flag;
-    run::Runtime runtime(options);
-    const TrainResult stopped = run(part, interrupter, runtime);
-    ASSERT_TRUE(stopped.cancelled) << name;
-    part.resume = newest(part.save_dir);
-    EXPECT_EQ(stopped.checkpoint, part.resume);
-    const TrainResult done = run(part);
-    EXPECT_EQ(read(done.model_path), read(whole.save_dir + "/model.cwgt")) << name;
-    EXPECT_EQ(contents(newest(part.save_dir)), contents(newest(whole.save_dir))) << name;
   }
 };
 

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <csignal>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -11,11 +14,30 @@
 #include <calm/cpp/error.hpp>
 
 #include "core/data/document.hpp"
+#include "core/train/checkpoint.hpp"
 #include "core/train/train.hpp"
 #include "tests/core/model_fixture.hpp"
 #include "tests/core/temp_folder.hpp"
 
 namespace calm::train {
+
+/// Asks a run to stop after a number of micro-batches or updates, as a signal would.
+class Interrupter : public TrainObserver {
+ public:
+  explicit Interrupter(std::uint64_t step) : step_(step) {}
+  void stepped(const StepMetrics &m) override {
+    if (m.step == step_) {
+      flag = SIGTERM;
+    }
+  }
+  void saved(const std::string &path) override { saved_.push_back(path); }
+
+  std::atomic<int> flag{0};
+  std::vector<std::string> saved_;
+
+ private:
+  std::uint64_t step_;
+};
 
 /// Whole runs of a tiny model on data of the test's own.
 class TrainFixture : public testing::Test {
@@ -70,6 +92,38 @@ class TrainFixture : public testing::Test {
       return e;
     }
     return {CALM_OK, "nothing was thrown"};
+  }
+
+  static std::string newest(const std::string &save_dir) { return find_checkpoint(save_dir); }
+
+  /// Everything a checkpoint holds, its metadata without the sums (which follow from the files).
+  static std::string contents(const std::string &checkpoint) {
+    std::string all = calm_test::read_bytes(checkpoint + "/metadata.json");
+    for (const char *file : {"weights", "optimizer", "best", "gradients", "ewc_buffer"}) {
+      const std::string path = checkpoint + "/" + file + ".safetensors";
+      all += std::filesystem::exists(path) ? calm_test::read_bytes(path)
+                                           : std::string(file) + " is not there";
+    }
+    return all;
+  }
+
+  /// Interrupts a run at `step`, goes on from what it left, and compares with one that was not.
+  void expect_the_same(const TrainConfig &whole, std::uint64_t step, const std::string &name) {
+    TrainConfig part = whole;
+    part.save_dir = folder_.path(name);
+    Interrupter interrupter(step);
+    run::RuntimeOptions options = model_test::runtime_options(2);
+    options.stop = &interrupter.flag;
+    run::Runtime runtime(options);
+    const TrainResult stopped = run(part, interrupter, runtime);
+    ASSERT_TRUE(stopped.cancelled) << name;
+    part.resume = newest(part.save_dir);
+    EXPECT_EQ(stopped.checkpoint, part.resume);
+    const TrainResult done = run(part);
+    EXPECT_EQ(calm_test::read_bytes(done.model_path),
+              calm_test::read_bytes(whole.save_dir + "/model.cwgt"))
+        << name;
+    EXPECT_EQ(contents(newest(part.save_dir)), contents(newest(whole.save_dir))) << name;
   }
 
   calm_test::TempFolder folder_;

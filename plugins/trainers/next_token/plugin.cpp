@@ -2,16 +2,14 @@
 #include <calm/trainer.h>
 #include <calm/cpp/builder.hpp>
 #include <calm/cpp/plugin.hpp>
+#include <calm/cpp/schedule.hpp>
 #include <calm/cpp/value.hpp>
 
 #include <cfloat>
 #include <span>
 
-#include "schedule.hpp"
-
 namespace {
 
-using calm::find;
 using calm::literal;
 using calm::required;
 using calm::spec_bool;
@@ -34,7 +32,8 @@ constexpr calm_value_spec kOptions[] = {
     spec_f64("weight_decay", 0.01, 0, DBL_MAX, "decoupled decay of AdamW"),
     spec_bool("shuffle", true, "permute the training set every epoch"),
     spec_bool("amp", true, "mixed precision where the backend has it"),
-    spec_bool("gradient_checkpointing", false, "activations again in the backward pass: less memory"),
+    spec_bool("gradient_checkpointing", false,
+              "activations again in the backward pass: less memory"),
 };
 
 calm_status build(const calm_builder *builder, const calm_trainer_io *io,
@@ -51,15 +50,8 @@ calm_status build(const calm_builder *builder, const calm_trainer_io *io,
 
 calm_status learning_rate(const calm_value *options, std::uint32_t n_options, std::uint64_t update,
                           std::uint64_t total, double *out, calm_error *error) {
-  return calm::guard(error, [&] {
-    const std::span values(options, n_options);
-    calm::next_token::Schedule schedule;
-    schedule.peak = find(values, "learning_rate").f64;
-    schedule.floor = find(values, "min_lr").f64;
-    schedule.warmup = static_cast<std::uint64_t>(find(values, "warmup_steps").i64);
-    schedule.total = total;
-    *out = calm::next_token::learning_rate(schedule, update);
-  });
+  return calm::guard(
+      error, [&] { *out = calm::warmup_cosine(std::span(options, n_options), update, total); });
 }
 
 constexpr calm_trainer make_trainer() {

@@ -15,14 +15,21 @@ typedef struct calm_trainer_io {
   calm_value_id offsets;     /* i32 [sequences + 1] */
 } calm_trainer_io;
 
+/* What a trainer trains on. Pairs: a batch of B pairs is 2 B sequences, the queries and then the
+ * positive of each in the same order, of which every token is an input and none a target; the loss
+ * is a sum over the pairs. */
+typedef uint32_t calm_samples;
+static const calm_samples CALM_SAMPLES_SEQUENCES = 0;
+static const calm_samples CALM_SAMPLES_PAIRS = 1;
+
 typedef struct calm_trainer {
   uint32_t size;
-  uint32_t reserved;
+  calm_samples samples;
   calm_str doc;
   calm_table options; /* of calm_value_spec: the `training` section of a configuration */
 
-  /* Writes the loss as a sum over counted targets, scalar; the core seeds its gradient with
-   * inv_count * grad_scale (program rule 4). // [session] may fail */
+  /* Writes the loss as a sum over counted targets (or pairs), scalar; the core seeds its gradient
+   * with inv_count * grad_scale (program rule 4). // [session] may fail */
   calm_status (*build)(const calm_builder *builder, const calm_trainer_io *io,
                        calm_value_id *out_loss_sum, calm_error *error);
 

@@ -6,7 +6,7 @@
 
 #include "tests/conformance/case.hpp"
 
-// Operators on rows: embedding, matmul, layer norm, cross-entropy (contracts in calm/ops).
+// Operators on rows: embedding, matmul, layer norm, L2 norm, cross-entropy (contracts in calm/ops).
 namespace calm::conformance::oracle {
 
 inline Tensors embedding(const Case &c) {
@@ -129,6 +129,43 @@ inline Tensors layer_norm_grad(const Case &c) {
     bias_out(i) = grad_bias[i].result();
   }
   return {grad_x, weight_out, bias_out};
+}
+
+inline Tensors l2_normalize(const Case &c) {
+  Tensor x(c.ins[0]);
+  Tensor y(x.shape);
+  Tensor norms({x.shape[0]});
+  const double eps = c.attr("eps");
+  for (std::size_t t = 0; t < x.dim(0); ++t) {
+    Sum squares;
+    for (std::size_t i = 0; i < x.dim(1); ++i) {
+      squares.add(x(t, i) * x(t, i));
+    }
+    norms(t) = squares.result().v > 0 ? sqrt(squares.result()) : Tracked(0);
+    for (std::size_t i = 0; i < x.dim(1); ++i) {
+      y(t, i) = x(t, i) / (norms(t).v > eps ? norms(t) : Tracked(eps, eps));
+    }
+  }
+  return {y, norms};
+}
+
+inline Tensors l2_normalize_grad(const Case &c) {
+  Tensor y(c.ins[0]);
+  Tensor norm(c.ins[1]);
+  Tensor grad(c.ins[2]);
+  Tensor out(y.shape);
+  const double eps = c.attr("eps");
+  for (std::size_t t = 0; t < y.dim(0); ++t) {
+    Sum along;
+    for (std::size_t i = 0; i < y.dim(1); ++i) {
+      along.add(y(t, i) * grad(t, i));
+    }
+    for (std::size_t i = 0; i < y.dim(1); ++i) {
+      out(t, i) = norm(t).v > eps ? (grad(t, i) - y(t, i) * along.result()) / norm(t)
+                                  : grad(t, i) / Tracked(eps, eps);
+    }
+  }
+  return {out};
 }
 
 inline Tensors cross_entropy(const Case &c) {
