@@ -1,3 +1,5 @@
+#include "frontends/cli/dataset_encode.hpp"
+
 #include <algorithm>
 #include <filesystem>
 #include <limits>
@@ -15,7 +17,6 @@
 #include "core/base/file.hpp"
 #include "core/data/document.hpp"
 #include "core/data/text_dataset.hpp"
-#include "frontends/cli/context.hpp"
 #include "frontends/cli/verbs.hpp"
 
 namespace calm::cli {
@@ -23,13 +24,6 @@ namespace calm::cli {
 namespace {
 
 constexpr std::int64_t kLongest = std::numeric_limits<std::uint16_t>::max();  // CTDS, spec K.8
-
-struct Options {
-  std::string input, output, val_output;
-  std::int64_t l_max = 768;
-  double val_split = 0;
-  bool stats = false;
-};
 
 std::string read_whole(const std::string &path) {
   const InputFile file(path);
@@ -71,7 +65,10 @@ void write_part(run::Runtime &runtime, const data::SequenceSet &set, const std::
   data::write_document(runtime, "ctds", document, path);
 }
 
-int run_encode(Context &context, const Options &options) {
+}  // namespace
+
+void encode_dataset(Context &context, const EncodeOptions &options,
+                    const std::function<void(const std::string &)> &say) {
   const bool split = options.val_split > 0;
   const std::string val_output = !options.val_output.empty()
                                      ? options.val_output
@@ -82,30 +79,29 @@ int run_encode(Context &context, const Options &options) {
     refuse_same_file(val_output, options.output, "--output");
   }
   run::Runtime &runtime = context.runtime();
-  context.note(fmt::format("Reading text dataset from {}...", options.input));
+  say(fmt::format("Reading text dataset from {}...", options.input));
   const data::TextDataset dataset = data::encode_text_dataset(
       read_whole(options.input), options.input, {options.l_max, options.val_split});
-  context.note(fmt::format("Parsed {} {}", dataset.parsed(),
-                           dataset.dictionary ? "dictionary entries" : "blocks"));
+  say(fmt::format("Parsed {} {}", dataset.parsed(),
+                  dataset.dictionary ? "dictionary entries" : "blocks"));
   if (runtime.cancelled()) {
     throw Error(CALM_CANCELLED, "stopped before anything was written");
   }
   write_part(runtime, dataset.train.sequences, options.output);
   if (split) {
-    context.note(fmt::format("Split: {} train, {} val", dataset.train.parsed, dataset.val.parsed));
+    say(fmt::format("Split: {} train, {} val", dataset.train.parsed, dataset.val.parsed));
   }
-  context.note(fmt::format("{} {} sequences to {}", split ? "Train: wrote" : "Wrote",
-                           dataset.train.sequences.size(), options.output));
+  say(fmt::format("{} {} sequences to {}", split ? "Train: wrote" : "Wrote",
+                  dataset.train.sequences.size(), options.output));
   if (dataset.train.dropped > 0) {
-    context.note(fmt::format("  ({} dropped: too short or exceeds l_max={})", dataset.train.dropped,
-                             options.l_max));
+    say(fmt::format("  ({} dropped: too short or exceeds l_max={})", dataset.train.dropped,
+                    options.l_max));
   }
   if (split) {
     write_part(runtime, dataset.val.sequences, val_output);
-    context.note(
-        fmt::format("Val:   wrote {} sequences to {}", dataset.val.sequences.size(), val_output));
+    say(fmt::format("Val:   wrote {} sequences to {}", dataset.val.sequences.size(), val_output));
     if (dataset.val.dropped > 0) {
-      context.note(fmt::format("  ({} dropped)", dataset.val.dropped));
+      say(fmt::format("  ({} dropped)", dataset.val.dropped));
     }
   }
   if (options.stats) {
@@ -115,15 +111,12 @@ int run_encode(Context &context, const Options &options) {
     }
     context.out.untrusted(data::render_verification(dataset.train.sequences));
   }
-  return 0;
 }
 
-}  // namespace
-
 void add_dataset_encode(CLI::App &app, Action &action) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EncodeOptions>();
   CLI::App *verb = app.add_subcommand("encode", "turn a text into a dataset, CTDS");
-  Options &o = *options;
+  EncodeOptions &o = *options;
   verb->add_option("input", o.input, "text file")->required();
   verb->add_option("-o,--output", o.output, "CTDS file")->required();
   verb->add_option("--l-max", o.l_max, "longest sequence kept, in tokens")
@@ -135,7 +128,11 @@ void add_dataset_encode(CLI::App &app, Action &action) {
   verb->add_option("--val-output", o.val_output, "CTDS file of that share; OUTPUT_val.ctds");
   verb->add_flag("--stats", o.stats, "print the first sequences");
   verb->callback([options, &action] {
-    action = [options](Context &context) { return run_encode(context, *options); };
+    action = [options](Context &context) {
+      encode_dataset(context, *options,
+                     [&context](const std::string &line) { context.note(line); });
+      return 0;
+    };
   });
 }
 

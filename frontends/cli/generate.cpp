@@ -1,14 +1,8 @@
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -20,52 +14,26 @@
 #include "core/generate/generator.hpp"
 #include "core/run/model_file.hpp"
 #include "core/text/field_input.hpp"
-#include "core/text/inline_pattern.hpp"
-#include "core/text/printable.hpp"
 #include "core/text/stop.hpp"
 #include "core/text/template.hpp"
 #include "core/text/tokenizer.hpp"
 #include "frontends/cli/context.hpp"
 #include "frontends/cli/progress.hpp"
+#include "frontends/cli/prompt.hpp"
 #include "frontends/cli/verbs.hpp"
 
 namespace calm::cli {
 
 namespace {
 
-using text::Token;
-
-constexpr std::size_t kMaxInputBytes = std::size_t{64} << 20;
-constexpr std::int64_t kMaxCandidates = 1024;
-constexpr std::int64_t kFewSequences = 16;  // cli.md: below this, decoding prefers the CPU
-
 struct Options {
   std::string model, input, raw;
   bool input_given = false;
   std::optional<double> temperature, top_p, min_p;
   std::optional<std::int64_t> top_k, max_tokens, candidates;
-  bool full = false, specials = false, show_fields = false, raw_bytes = false;
+  Rendering rendering;
+  bool show_fields = false;
 };
-
-// Bytes as they come (spec N.3).
-std::string read_standard_input() {
-  std::string all;
-  std::vector<char> piece(65536);
-  for (;;) {
-    const ssize_t n = ::read(STDIN_FILENO, piece.data(), piece.size());
-    if (n < 0 && errno != EINTR) {
-      throw Error(CALM_IO, std::string("standard input: cannot read: ") + std::strerror(errno));
-    }
-    if (n == 0) {
-      return all;
-    }
-    all.append(piece.data(), static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
-    if (all.size() > kMaxInputBytes) {
-      throw Error(CALM_INVALID_ARGUMENT,
-                  fmt::format("standard input: expected at most {} bytes", kMaxInputBytes));
-    }
-  }
-}
 
 // What the user typed, before a model is looked at. Waits for a person, so it comes before signals
 // are caught.
@@ -87,23 +55,6 @@ std::string read_input(const Options &options) {
   return read_standard_input();
 }
 
-std::vector<Token> make_prompt(const Options &options, const std::string &input,
-                               const run::LoadedModel &loaded) {
-  if (input.empty()) {
-    throw Error(CALM_FAILED, "the prompt is empty");
-  }
-  if (!options.raw.empty()) {
-    return text::parse_inline(input);
-  }
-  const std::string &spec = loaded.metadata.template_spec;
-  try {
-    return text::input_sequence(spec, input, loaded.model->l_max());
-  } catch (const Error &e) {
-    // The user did not write the template.
-    throw Error(CALM_CORRUPT_DATA, fmt::format("{}: template: {}", options.model, e.what()));
-  }
-}
-
 // Flag, else what the model file carries, else the default.
 generate::Sampling make_sampling(const Options &options, const run::SamplerDefaults &file,
                                  std::uint64_t seed) {
@@ -115,19 +66,6 @@ generate::Sampling make_sampling(const Options &options, const run::SamplerDefau
   s.max_tokens = options.max_tokens.value_or(file.max_tokens.value_or(s.max_tokens));
   s.seed = seed;
   return s;
-}
-
-std::string render(const Options &options, std::span<const Token> prompt,
-                   std::span<const Token> generated) {
-  std::vector<Token> ids;
-  if (options.full) {
-    ids.assign(prompt.begin(), prompt.end());
-  }
-  ids.insert(ids.end(), generated.begin(), generated.end());
-  if (options.raw_bytes) {
-    return text::decode(ids);
-  }
-  return options.specials ? text::decode_with_specials(ids) : text::decode_str(ids);
 }
 
 void show(Context &context, const Options &options, std::size_t index,
@@ -143,7 +81,7 @@ void show(Context &context, const Options &options, std::size_t index,
   if (!context.options.quiet) {
     context.out.write(fmt::format("[{}] {:.4f}  ", index, candidate.score));
   }
-  if (options.raw_bytes) {
+  if (options.rendering.raw_bytes) {
     context.out.write(rendered);
   } else {
     context.out.untrusted(rendered);
@@ -161,7 +99,8 @@ int run_generate(Context &context, const Options &options) {
     context.out.untrusted(text::describe_fields(loaded.metadata.template_spec));
     return 0;
   }
-  const std::vector<Token> prompt = make_prompt(options, input, loaded);
+  const std::vector<text::Token> prompt =
+      make_prompt(loaded, options.model, input, !options.raw.empty());
   const generate::Sampling sampling =
       make_sampling(options, loaded.metadata.sampler, context.seed());
   const std::int64_t candidates =
@@ -186,7 +125,7 @@ int run_generate(Context &context, const Options &options) {
   std::size_t tokens = 0;
   for (std::size_t i = 0; i < results.size(); ++i) {
     tokens += results[i].ids.size();
-    show(context, options, i + 1, results[i], render(options, prompt, results[i].ids));
+    show(context, options, i + 1, results[i], render(options.rendering, prompt, results[i].ids));
   }
   context.out.flush();
   context.note(fmt::format("generated {} tokens in {:.3f}s ({:.1f} tok/s)", tokens, seconds,
@@ -220,10 +159,11 @@ void add_generate(CLI::App &app, Action &action) {
       ->check(CLI::NonNegativeNumber);
   verb->add_option("-n,--candidates", o.candidates, "independent continuations, 1")
       ->check(CLI::Range(std::int64_t{1}, kMaxCandidates));
-  verb->add_flag("--full", o.full, "put the prompt in front");
-  verb->add_flag("-s,--special-tokens", o.specials, "show special tokens by name");
+  verb->add_flag("--full", o.rendering.full, "put the prompt in front");
+  verb->add_flag("-s,--special-tokens", o.rendering.specials, "show special tokens by name");
   verb->add_flag("--show-fields", o.show_fields, "print the fields of the template and end");
-  verb->add_flag("--raw-bytes", o.raw_bytes, "the model's bytes, unescaped even on a terminal");
+  verb->add_flag("--raw-bytes", o.rendering.raw_bytes,
+                 "the model's bytes, unescaped even on a terminal");
   verb->callback([options, input, &action] {
     options->input_given = input->count() > 0;
     action = [options](Context &context) { return run_generate(context, *options); };

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <optional>
 #include <string>
 #include <system_error>
 
@@ -13,6 +14,7 @@
 #include "core/base/log.hpp"
 #include "core/base/signals.hpp"
 #include "frontends/cli/app.hpp"
+#include "frontends/cli/old/old_name.hpp"
 #include "frontends/cli/output.hpp"
 
 namespace {
@@ -59,6 +61,9 @@ int main(int argc, char **argv) {
   std::set_new_handler(note_failure);
   std::set_terminate(end_program);
   try {
+    if (const std::optional<int> code = calm::cli::run_old_name(argc, argv)) {
+      return *code;
+    }
     return calm::cli::run_app(argc, argv);
   } catch (const calm::cli::ReaderGone &) {
     return 0;  // `calm … | head`: it has all it wanted

@@ -128,9 +128,10 @@ void TrainProgress::print(const std::string &line) {
 void TrainProgress::started(const Start &start) {
   epochs_ = static_cast<std::uint32_t>(start.epochs);
   print(fmt::format("model: {} parameters, seed {}", format_thousands(start.params), config_.seed));
-  print(fmt::format("training: {} sequences ({} dropped), {} epochs, batch {}, {} steps",
-                    format_thousands(start.sequences), format_thousands(start.dropped),
-                    start.epochs, start.batch, format_thousands(start.total_steps)));
+  print(fmt::format("training: {} {} ({} dropped), {} epochs, batch {}, {} steps",
+                    format_thousands(start.sequences), config_.pairs ? "pairs" : "sequences",
+                    format_thousands(start.dropped), start.epochs, start.batch,
+                    format_thousands(start.total_steps)));
   if (!config_.val_dataset.empty()) {
     print(fmt::format("validation: {} sequences ({} dropped)",
                       format_thousands(start.val_sequences), format_thousands(start.val_dropped)));

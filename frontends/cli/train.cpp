@@ -1,10 +1,6 @@
-#include <algorithm>
-#include <cctype>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -12,13 +8,12 @@
 
 #include <calm/cpp/error.hpp>
 
-#include "core/base/log.hpp"
 #include "core/train/config.hpp"
 #include "core/train/dry_run.hpp"
-#include "core/train/run_folder.hpp"
 #include "core/train/train.hpp"
 #include "frontends/cli/context.hpp"
 #include "frontends/cli/progress.hpp"
+#include "frontends/cli/train_run.hpp"
 #include "frontends/cli/verbs.hpp"
 
 namespace calm::cli {
@@ -28,95 +23,45 @@ namespace {
 using train::Setting;
 
 struct Options {
-  std::string preset, config_file, dataset, val_dataset, save_dir, init_cwgt, resume;
+  std::string preset, config_file, dataset, pairs, val_dataset, save_dir, init_cwgt, resume;
   std::optional<std::string> objective, domain, template_spec, stop_conditions, max_time,
-      export_which;
+      export_which, pool_mode;
   std::optional<std::int64_t> epochs, batch_size, max_steps, val_every, save_every;
-  std::optional<double> lr;
+  std::optional<double> lr, temperature;
   std::optional<bool> shuffle;
   std::vector<std::string> set;
-  bool weights_only = false, force = false, dry_run = false, print_config = false;
+  bool export_ewc = false, weights_only = false, force = false, dry_run = false,
+       print_config = false;
 };
-
-OwnedValue text(std::string_view key, const std::string &value) {
-  return {std::string(key), CALM_VALUE_STR, 0, 0, value};
-}
-OwnedValue whole(std::string_view key, std::int64_t value) {
-  return {std::string(key), CALM_VALUE_I64, value, 0, {}};
-}
 
 // Flags as settings on top of the file; --set comes last.
 std::vector<Setting> overrides(const Options &options, const GlobalOptions &global) {
-  std::vector<Setting> settings;
-  const auto add_text = [&settings](const char *key, const char *flag,
-                                    const std::optional<std::string> &value) {
-    if (value) {
-      settings.push_back({"", text(key, *value), flag});
-    }
-  };
-  const auto add_whole = [&settings](const char *section, const char *key, const char *flag,
-                                     const std::optional<std::int64_t> &value) {
-    if (value) {
-      settings.push_back({section, whole(key, *value), flag});
-    }
-  };
-  add_text("objective", "--objective", options.objective);
-  add_text("domain", "--domain", options.domain);
-  add_text("template", "--template", options.template_spec);
-  add_text("stop_conditions", "--stop-conditions", options.stop_conditions);
-  add_text("max_time", "--max-time", options.max_time);
-  add_text("export", "--export", options.export_which);
-  add_whole("", "max_steps", "--max-steps", options.max_steps);
-  add_whole("", "val_every", "--val-every", options.val_every);
-  add_whole("", "save_every", "--save-every", options.save_every);
-  add_whole("training", "epochs", "--epochs", options.epochs);
-  add_whole("training", "batch_size", "--batch-size", options.batch_size);
-  if (options.lr) {
-    settings.push_back({"training", {"learning_rate", CALM_VALUE_F64, 0, *options.lr, {}}, "--lr"});
-  }
-  if (options.shuffle) {
-    settings.push_back({"training",
-                        {"shuffle", CALM_VALUE_BOOL, *options.shuffle ? 1 : 0, 0, {}},
-                        *options.shuffle ? "--shuffle" : "--no-shuffle"});
-  }
-  if (global.seed) {
-    settings.push_back({"", whole("seed", static_cast<std::int64_t>(*global.seed)), "--seed"});
-  }
+  SettingList list;
+  list.add("", "objective", "--objective", options.objective);
+  list.add("", "domain", "--domain", options.domain);
+  list.add("", "template", "--template", options.template_spec);
+  list.add("", "stop_conditions", "--stop-conditions", options.stop_conditions);
+  list.add("", "max_time", "--max-time", options.max_time);
+  list.add("", "export", "--export", options.export_which);
+  list.add("", "export_ewc", "--export-ewc",
+           options.export_ewc ? std::optional(true) : std::nullopt);
+  list.add("", "max_steps", "--max-steps", options.max_steps);
+  list.add("", "val_every", "--val-every", options.val_every);
+  list.add("", "save_every", "--save-every", options.save_every);
+  list.add("training", "epochs", "--epochs", options.epochs);
+  list.add("training", "batch_size", "--batch-size", options.batch_size);
+  list.add("training", "learning_rate", "--lr", options.lr);
+  list.add("training", "shuffle", options.shuffle.value_or(true) ? "--shuffle" : "--no-shuffle",
+           options.shuffle);
+  list.add("training", "temperature", "--temperature", options.temperature);
+  list.add("training", "pool_mode", "--pool-mode", options.pool_mode);
+  list.add_seed(global);
+  std::vector<Setting> settings = list.take();
   for (const std::string &assignment : options.set) {
     settings.push_back(train::parse_setting(assignment, "--set"));
   }
   return settings;
 }
-
-// Everybody who listens to one run.
-class Listeners : public train::TrainObserver {
- public:
-  explicit Listeners(std::vector<train::TrainObserver *> list) : list_(std::move(list)) {}
-  void started(const Start &start) override {
-    for (auto *l : list_) l->started(start);
-  }
-  void stepped(const train::StepMetrics &metrics) override {
-    for (auto *l : list_) l->stepped(metrics);
-  }
-  void logged(const train::StepMetrics &metrics) override {
-    for (auto *l : list_) l->logged(metrics);
-  }
-  void validated(const train::StepMetrics &metrics) override {
-    for (auto *l : list_) l->validated(metrics);
-  }
-  void epoch_ended(const Epoch &epoch) override {
-    for (auto *l : list_) l->epoch_ended(epoch);
-  }
-  void saved(const std::string &path) override {
-    for (auto *l : list_) l->saved(path);
-  }
-  void stopping(const std::string &why) override {
-    for (auto *l : list_) l->stopping(why);
-  }
-
- private:
-  std::vector<train::TrainObserver *> list_;
-};
 
 int show_dry_run(Context &context, const train::TrainConfig &config) {
   const std::unique_ptr<run::Session> session = context.open(CALM_WORKLOAD_TRAIN);
@@ -160,35 +105,18 @@ void show_result(Context &context, const train::TrainResult &result) {
   context.out.json(json);
 }
 
-// As a shell takes it.
-std::string quoted(const std::string &word) {
-  const auto plain = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 ||
-           std::strchr("/._-+:=@%,", c) != nullptr;
-  };
-  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) {
-    return word;
+// The objective decides which of the two it trains on.
+void expect_samples(const train::TrainConfig &config, const Options &options) {
+  const char *flag = config.pairs ? "--pairs" : "--dataset";
+  if (!(config.pairs ? options.pairs : options.dataset).empty()) {
+    return;
   }
-  std::string out = "'";
-  for (const char c : word) {
-    out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  if (config.dataset.empty()) {
+    throw Error(CALM_INVALID_ARGUMENT, fmt::format("{} is required (try calm train --help)", flag));
   }
-  return out + "'";
-}
-
-std::string resume_command(const train::TrainConfig &config, const std::string &checkpoint) {
-  std::string command = fmt::format("calm train --resume {} --dataset {}", quoted(checkpoint),
-                                    quoted(config.dataset));
-  if (!config.val_dataset.empty()) {
-    command += " --val-dataset " + quoted(config.val_dataset);
-  }
-  if (config.val_every > 0) {
-    command += fmt::format(" --val-every {}", config.val_every);
-  }
-  if (config.save_every > 0) {
-    command += fmt::format(" --save-every {}", config.save_every);
-  }
-  return config.export_weights == train::Export::kLast ? command + " --export last" : command;
+  throw Error(CALM_INVALID_ARGUMENT,
+              fmt::format("objective {}: expected {}, found {}", config.objective, flag,
+                          config.pairs ? "--dataset" : "--pairs"));
 }
 
 int run_train(Context &context, const Options &options) {
@@ -200,7 +128,7 @@ int run_train(Context &context, const Options &options) {
   train::ConfigRequest request;
   request.preset = options.preset;
   request.config_file = options.config_file;
-  request.dataset = options.dataset;
+  request.dataset = options.pairs.empty() ? options.dataset : options.pairs;
   request.val_dataset = options.val_dataset;
   request.save_dir = options.save_dir;
   request.init_cwgt = options.init_cwgt;
@@ -213,25 +141,15 @@ int run_train(Context &context, const Options &options) {
     context.out.untrusted(train::config_toml(config));
     return 0;
   }
-  if (config.dataset.empty()) {
-    throw Error(CALM_INVALID_ARGUMENT, "--dataset is required (try calm train --help)");
-  }
+  expect_samples(config, options);
   if (options.dry_run) {
     return show_dry_run(context, config);
   }
   const std::unique_ptr<run::Session> session = context.open(CALM_WORKLOAD_TRAIN);
   TrainProgress progress(context, config);
-  train::RunFolder folder(config);
-  Listeners listeners({&folder, &progress});
-  const train::TrainResult result = train::train(context.runtime(), *session, config, listeners);
+  const train::TrainResult result = run_training(context, *session, config, progress);
   show_result(context, result);
-  if (result.cancelled) {
-    log_warning("stopped by a signal after {} steps; {} holds the weights so far", result.steps,
-                result.model_path);
-    log_warning("to go on: {}", resume_command(config, result.checkpoint));
-    return SignalScope::received() != 0 ? SignalScope::exit_code() : exit_code(CALM_CANCELLED);
-  }
-  return 0;
+  return end_of_training(config, result);
 }
 
 }  // namespace
@@ -242,13 +160,19 @@ void add_train(CLI::App &app, Action &action) {
   Options &o = *options;
   auto *preset = verb->add_option("--preset", o.preset, "nano, micro, mini or small");
   verb->add_option("--config", o.config_file, "configuration, TOML")->excludes(preset);
-  verb->add_option("--dataset", o.dataset, "training data, CTDS");
+  auto *dataset = verb->add_option("--dataset", o.dataset, "training data, CTDS");
+  verb->add_option("--pairs", o.pairs, "training data of objective contrastive, text")
+      ->excludes(dataset);
   verb->add_option("--val-dataset", o.val_dataset, "validation data, CTDS");
   verb->add_option(
       "--save-dir", o.save_dir,
       "receives model.cwgt, config.toml, metrics.jsonl, checkpoints; ./runs/calm, or the "
       "folder of the run that goes on");
-  verb->add_option("--objective", o.objective, "trainer plugin, next_token");
+  verb->add_option("--objective", o.objective,
+                   "next_token, contrastive, or another trainer plugin");
+  verb->add_option("--temperature", o.temperature, "of objective contrastive: divides the cosines");
+  verb->add_option("--pool-mode", o.pool_mode, "of objective contrastive: mean or last")
+      ->check(CLI::IsMember({"mean", "last"}));
   auto *init = verb->add_option("--init-cwgt", o.init_cwgt, "start from these weights");
   auto *resume = verb->add_option("--resume", o.resume,
                                   "go on from a checkpoint, or from the newest of a run's folder");
@@ -273,6 +197,8 @@ void add_train(CLI::App &app, Action &action) {
   verb->add_option("--val-every", o.val_every, "updates between validations");
   verb->add_option("--save-every", o.save_every, "updates between checkpoints");
   verb->add_option("--export", o.export_which, "best or last weights");
+  verb->add_flag("--export-ewc", o.export_ewc,
+                 "add Fisher information: a later run with online EWC keeps what the model knows");
   verb->add_flag("--dry-run", o.dry_run, "run one step, print memory and time");
   verb->add_flag("--print-config", o.print_config, "print the resolved configuration");
   verb->callback([options, &action] {

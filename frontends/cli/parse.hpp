@@ -1,0 +1,19 @@
+#pragma once
+
+#include "frontends/cli/context.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace calm::cli {
+
+/// Options about the machine and the run's randomness, which every program of ours takes: --color,
+/// --plugin-path, --backend, --threads, --seed, with their CALM_* variables.
+void add_machine_options(CLI::App &app, GlobalOptions &options);
+
+/// Parses the command line. False when help or the version was asked for, and printed to `out`.
+/// CALM_INVALID_ARGUMENT as one line that names the word and the nearest known one.
+bool parse(CLI::App &app, int argc, char **argv, Output &out);
+
+}  // namespace calm::cli
