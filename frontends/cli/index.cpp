@@ -181,9 +181,7 @@ CLI::App *add_verb(CLI::App &app, Action &action, const std::shared_ptr<Options>
   CLI::App *verb = app.add_subcommand(name, doc);
   verb->add_option("index", options->index, "file of the index")->required();
   verb->callback([options, run, &action] {
-    action = [options, run](Context &context) {
-      return retryable([&] { return run(context, *options); });
-    };
+    action = [options, run](Context &context) { return run(context, *options); };
   });
   return verb;
 }

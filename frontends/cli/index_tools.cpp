@@ -34,16 +34,4 @@ VectorTools open_encoder_of(Context &context, const search::Index &index,
   return tools;
 }
 
-int retryable(const std::function<int()> &verb) {
-  try {
-    return verb();
-  } catch (const Error &e) {
-    if (e.status() != CALM_BUSY) {
-      throw;
-    }
-    print_error(e.what());
-    return exit_code(CALM_DEVICE_LOST);  // 75: later it may work
-  }
-}
-
 }  // namespace calm::cli

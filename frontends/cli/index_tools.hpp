@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -23,9 +22,5 @@ VectorTools open_encoder(Context &context, const std::string &model, const std::
 /// The model an index was built with, which it must have: from `given` (-m), or from where it was
 /// when `given` is empty. CALM_INVALID_ARGUMENT when that is another model now.
 VectorTools open_encoder_of(Context &context, const search::Index &index, const std::string &given);
-
-/// Runs a verb. An index that another process holds ends it with the code of what may be tried
-/// again.
-int retryable(const std::function<int()> &verb);
 
 }  // namespace calm::cli

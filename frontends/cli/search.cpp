@@ -196,10 +196,8 @@ void add_search(CLI::App &app, Action &action) {
       throw CLI::RequiredError("query");
     }
     action = [options](Context &context) {
-      return retryable([&] {
-        return options->queries.empty() ? run_query(context, *options)
-                                        : run_queries(context, *options);
-      });
+      return options->queries.empty() ? run_query(context, *options)
+                                      : run_queries(context, *options);
     };
   });
 }

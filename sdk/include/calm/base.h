@@ -46,7 +46,7 @@ typedef uint32_t calm_status;
   X(OUT_OF_MEMORY, 6, 75, "memory ran out")                            \
   X(IO, 7, 74, "the system refused an input or output operation")      \
   X(DEVICE_LOST, 8, 75, "the device stopped answering")                \
-  X(BUSY, 9, 74, "another process holds the resource")                 \
+  X(BUSY, 9, 75, "another process holds the resource")                 \
   X(CANCELLED, 10, 130, "the user or the host asked to stop")          \
   X(INTERNAL, 11, 1, "a defect of calm or of a plugin")                \
   X(UNAVAILABLE, 12, 4, "the backend asked for cannot be used here")   \
