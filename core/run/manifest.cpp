@@ -33,7 +33,7 @@ std::string standard_json(std::string_view text) {
   out.reserve(text.size());
   bool quoted = false;
   for (std::size_t i = 0; i < text.size();) {
-    if (!quoted) {
+    if (!quoted && (text[i] == '-' || text[i] == 'I' || text[i] == 'N')) {
       const auto word = std::find_if(kWords.begin(), kWords.end(), [&](std::string_view w) {
         return text.compare(i, w.size(), w) == 0;
       });
@@ -42,7 +42,7 @@ std::string standard_json(std::string_view text) {
         i += word->size();
         continue;
       }
-    } else if (text[i] == '\\' && i + 1 < text.size()) {
+    } else if (quoted && text[i] == '\\' && i + 1 < text.size()) {
       out += text.substr(i, 2);
       i += 2;
       continue;

@@ -9,7 +9,7 @@
 #include "core/run/manifest.hpp"
 #include "core/run/model_file.hpp"
 #include "core/run/runtime.hpp"
-#include "core/train/ewc.hpp"
+#include "core/train/ewc_buffer.hpp"
 
 namespace calm::train {
 

@@ -8,7 +8,7 @@
 #include "core/run/model_file.hpp"
 #include "core/run/runtime.hpp"
 #include "core/run/values.hpp"
-#include "core/train/ewc.hpp"
+#include "core/train/ewc_options.hpp"
 
 namespace calm::train {
 
