@@ -45,6 +45,13 @@ TEST(DictionaryWordNet, APartOfSpeechIsAnEntryWithItsSensesExamplesAndRelatedWor
                                        "<DEF>Synonyms: motor"));
 }
 
+TEST(DictionaryWordNet, ASenseOfControlCharactersAloneIsNone) {
+  const Imported got = import_record("WordNet (r) 3.0 (2006)", "cat",
+                                     "cat\n    n 1: \x01\n       \x02\n    2: an animal\n");
+  EXPECT_EQ(got.message, "");
+  EXPECT_THAT(got.records, ElementsAre("<WORD>cat<ATN><POS>n.\n<DEF>an animal"));
+}
+
 TEST(DictionaryWordNet, ADatabaseThatSaysNothingIsKnownByItsLook) {
   EXPECT_THAT(import_record("", "centrifugal", kCentrifugal).records.front(),
               HasSubstr("<POS>adj."));

@@ -40,6 +40,18 @@ TEST(ShellHistory, TimeStampsOfBashHoldCommandsOfSeveralLinesTogether) {
   EXPECT_EQ(got.counts.at("skipped commands: several lines"), 1u);
 }
 
+TEST(ShellHistory, TimeStampsThatBeginLateHoldTheCommandsAfterThemTogether) {
+  const Imported got =
+      import_text("history", "cd src\n#1690000001\nfor i in a\ndo x\ndone\n#1690000002\nmake\n");
+  EXPECT_THAT(got.records, ElementsAre(kThree, kThreeB));
+  EXPECT_EQ(got.counts.at("skipped commands: several lines"), 1u);
+}
+
+TEST(ShellHistory, LettersOfAnOlderEncodingAreWrittenInUtf8) {
+  const Imported got = import_text("history", "ls caf\xe9\n");
+  EXPECT_THAT(got.records, ElementsAre("<ATN>\n<CMD>ls caf\xc3\xa9"));
+}
+
 TEST(ShellHistory, ZshIsReadWithItsStampsContinuationsAndMetafiedBytes) {
   const Imported got =
       import_text(".zsh_history",

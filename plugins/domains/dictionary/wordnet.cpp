@@ -126,8 +126,14 @@ std::vector<Entry> parse_wordnet(std::string_view record) {
   const std::string headword = sources::plain_text(sources::take_line(record));
   std::string sense;
   const auto finish = [&] {
-    if (!sense.empty()) {
-      add_sense(entries.back(), std::exchange(sense, {}));
+    // One line, hyphens as they were; none where only control characters stood.
+    std::string text;
+    for (const std::string &paragraph : dictfmt::paragraphs(std::exchange(sense, {}))) {
+      text += text.empty() ? "" : " ";
+      text += paragraph;
+    }
+    if (!text.empty()) {
+      add_sense(entries.back(), std::move(text));
     }
   };
   while (!record.empty()) {
@@ -142,8 +148,6 @@ std::vector<Entry> parse_wordnet(std::string_view record) {
     } else if (!sense.empty() && !sources::trim(line).empty()) {
       sense += '\n';
       sense += sources::trim(line);
-      // One line, hyphens as they were.
-      sense = dictfmt::paragraphs(sense).front();
     }
   }
   finish();

@@ -57,13 +57,16 @@ bool is_stamp(std::string_view line) {
 
 std::vector<HistoryEntry> read_bash(std::string_view text) {
   std::vector<HistoryEntry> out;
-  const std::size_t first = text.find_first_not_of("\r\n");
-  std::string_view probe = text.substr(std::min(first, text.size()));
-  // With time stamps a command reaches to the next of them.
-  const bool stamped = !probe.empty() && is_stamp(sources::take_line(probe));
+  // With time stamps a command reaches to the next of them. They may begin late: they were turned
+  // on then, or this is the end of a file.
+  constexpr std::size_t kSeconds = 9;  // digits; "#12" in the midst is a comment somebody typed
+  bool stamped = false;
+  bool first = true;
   bool open = false;
   while (!text.empty()) {
     const std::string_view line = sources::take_line(text);
+    stamped = stamped || (is_stamp(line) && (first || line.size() > kSeconds));
+    first = first && line.empty();
     if (is_stamp(line)) {
       open = false;
     } else if (stamped && open) {

@@ -89,12 +89,13 @@ class Importer {
     run_.count("histories");
     std::deque<std::string> before;
     for (const HistoryEntry &entry : read_history(kind, bytes)) {
-      const std::string why = rejected(sources::repair_utf8(entry.command));
+      const std::string repaired = sources::repair_utf8(entry.command);
+      const std::string why = rejected(repaired);
       if (!why.empty()) {
         run_.count("skipped commands: " + why);
         continue;
       }
-      const std::string command = sources::plain_text(entry.command);
+      const std::string command = sources::plain_text(repaired);
       run_.count("commands of histories");
       emit(before, command);
       before.push_back(command);

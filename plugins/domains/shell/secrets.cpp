@@ -9,7 +9,8 @@
 #include <common/plain.hpp>
 
 #include "parser.hpp"
-#include "rules.hpp"
+#include "secret_commands.hpp"
+#include "secret_names.hpp"
 
 namespace calm::shell {
 namespace {
@@ -167,42 +168,49 @@ bool has_credentials_in_address(std::string_view line) {
   return false;
 }
 
-// Names whose values are secrets, in whatever style they are written: API_KEY, api-key, apiKey.
-constexpr std::string_view kSecretNames[] = {
-    "password",  "passwd",     "passphrase",  "passcode",   "secret",
-    "token",     "apikey",     "api_key",     "accesskey",  "access_key",
-    "secretkey", "privatekey", "private_key", "credential", "authkey",
-    "auth_key",  "pgpass",     "sshpass",     "mysql_pwd",  "connection_string",
-    "bearer",    "cookie",     "session_id",
-};
-constexpr std::string_view kSecretEndings[] = {"_key", "_pass", "_pwd", "_pat",
-                                               "_dsn", "_pw",   "_otp"};
-constexpr std::string_view kSecretWords[] = {"pass", "pwd", "pw", "otp", "dsn", "auth"};
-constexpr std::string_view kHarmlessNames[] = {"tokeniz", "secretar", "passwordless"};
-
-bool is_secret_name(std::string_view name) {
-  std::string lower = sources::to_lower(name);
-  std::replace(lower.begin(), lower.end(), '-', '_');
-  std::replace(lower.begin(), lower.end(), '.', '_');
-  lower.erase(0, std::min(lower.find_first_not_of('_'), lower.size()));
-  const auto holds = [&](std::string_view known) { return lower.find(known) != npos; };
-  const auto ends = [&](std::string_view known) { return lower.ends_with(known); };
-  const auto is = [&](std::string_view known) { return lower == known; };
-  if (std::any_of(std::begin(kHarmlessNames), std::end(kHarmlessNames), holds)) {
-    return false;
+// user:password@host without a scheme. An image's name:tag@sha256:... and npm:name@1 are none.
+bool has_user_and_password(std::string_view line) {
+  for (std::size_t sign = line.find('@'); sign != npos; sign = line.find('@', sign + 1)) {
+    const std::size_t before = sign == 0 ? npos : line.find_last_of(" \t\"'`=/,;|&<>()@", sign - 1);
+    const std::size_t begin = before == npos ? 0 : before + 1;
+    const std::string_view user = line.substr(begin, sign - begin);
+    const std::string_view host = line.substr(sign + 1);
+    const std::size_t colon = user.find(':');
+    const std::string_view name = user.substr(0, std::min(colon, user.size()));
+    if (colon != npos && colon > 0 && colon + 1 < user.size() && !host.empty() &&
+        is_alnum(host[0]) && !host.starts_with("sha256:") && name != "npm" && name != "jsr") {
+      return true;
+    }
   }
-  return std::any_of(std::begin(kSecretNames), std::end(kSecretNames), holds) ||
-         std::any_of(std::begin(kSecretEndings), std::end(kSecretEndings), ends) ||
-         std::any_of(std::begin(kSecretWords), std::end(kSecretWords), is);
+  return false;
 }
 
-// NAME=value, name: value, "name": "value" anywhere in the line.
+// Addresses that open by being known.
+bool has_secret_address(std::string_view line) {
+  constexpr std::string_view kAddresses[] = {"hooks.slack.com/", "/api/webhooks/",
+                                             "webhook.office.com/", "api.telegram.org/bot"};
+  return std::any_of(std::begin(kAddresses), std::end(kAddresses),
+                     [&](std::string_view address) { return line.find(address) != npos; });
+}
+
+// Names that say little on their own, but much in an address, a list or a shell's variable.
+bool is_short_secret_name(std::string_view name, char before) {
+  const auto is = [&](std::string_view known) { return name == known; };
+  const std::string_view parameters[] = {"key", "sig", "signature", "code"};
+  const std::string_view variables[] = {"KEY", "PIN", "MFA", "TOTP"};
+  return ((before == '?' || before == '&' || before == '=') &&
+          std::any_of(std::begin(parameters), std::end(parameters), is)) ||
+         std::any_of(std::begin(variables), std::end(variables), is);
+}
+
+// NAME=value, name: value, "name": "value", x['name']='value' anywhere in the line.
 bool has_assignment(std::string_view line) {
   for (std::size_t at = line.find_first_of("=:"); at != npos;
        at = line.find_first_of("=:", at + 1)) {
     std::size_t end = at;
-    while (end > 0 && (line[end - 1] == '"' || line[end - 1] == '\'' || line[end - 1] == ' ')) {
-      --end;
+    std::size_t blanks = 0;
+    while (end > 0 && std::string_view("\"' ]").find(line[end - 1]) != npos) {
+      blanks += line[--end] == ' ' ? 1U : 0U;
     }
     std::size_t begin = end;
     while (begin > 0 && (is_word(line[begin - 1]) || line[begin - 1] == '.')) {
@@ -211,20 +219,43 @@ bool has_assignment(std::string_view line) {
     std::string_view value = line.substr(at + 1);
     value.remove_prefix(std::min(value.find_first_not_of(" \"'"), value.size()));
     // A shell assigns without a blank; "word :" and "a == b" are something else.
-    const bool plain = line[at] == ':' || end == at || end + 1 == at;
-    if (begin < end && plain && !value.empty() && value.front() != '=' &&
-        is_secret_name(line.substr(begin, end - begin))) {
+    const bool plain = line[at] == ':' || blanks < 2;
+    if (begin == end || !plain || value.empty() || value.front() == '=') {
+      continue;
+    }
+    const std::string_view name = line.substr(begin, end - begin);
+    const char before = begin > 0 ? line[begin - 1] : ' ';
+    if (is_secret_name(name) || (line[at] == '=' && is_short_secret_name(name, before))) {
       return true;
     }
   }
   return false;
 }
 
+// SQL that sets a password, and the lines of a .netrc.
+bool has_password_clause(std::string_view line) {
+  const std::string lower = sources::to_lower(line);
+  if (lower.find("identified by ") != npos ||
+      (lower.find("login ") != npos && lower.find("password ") != npos)) {
+    return true;
+  }
+  constexpr std::string_view kWord = "password";
+  for (std::size_t at = lower.find(kWord); at != npos; at = lower.find(kWord, at + 1)) {
+    const std::string_view rest = std::string_view(lower).substr(at + kWord.size());
+    const std::size_t value = rest.find_first_not_of(" =(");
+    if (value != npos && value > 0 && value + 1 < rest.size() &&
+        std::string_view("'\"\\").find(rest[value]) != npos && rest[value + 1] != ' ') {
+      return true;
+    }
+  }
+  return lower.find("pragma key") != npos;
+}
+
 bool has_header(std::string_view line) {
   const std::string lower = sources::to_lower(line);
   for (const std::string_view name :
        {"authorization:", "x-api-key:", "x-auth-token:", "private-token:", "cookie:",
-        "proxy-authorization:", "x-vault-token:", "job-token:", "bearer "}) {
+        "proxy-authorization:", "x-vault-token:", "x-auth:", "job-token:", "bearer "}) {
     if (lower.find(name) != npos) {
       return true;
     }
@@ -235,151 +266,6 @@ bool has_header(std::string_view line) {
 bool has_key_block(std::string_view line) {
   return line.find("-----BEGIN") != npos || line.find("PRIVATE KEY") != npos ||
          line.find("ssh-rsa AAAA") != npos || line.find("PuTTY-User-Key-File") != npos;
-}
-
-// Options that take a secret, of the commands that have such options.
-struct Taker {
-  std::string_view commands;  // names, a blank before and after each
-  std::string_view options;   // letters: "-p secret", "-psecret"
-  bool only_attached = false;
-  std::string_view verb = {};  // only where this word follows
-};
-constexpr Taker kTakers[] = {
-    {" mysql mysqldump mysqladmin mysqlimport mysqlshow mariadb mariadb-dump mysqlsh ", "p"},
-    {" mongo mongosh mongodump mongorestore mongoexport mongoimport ", "p"},
-    {" sshpass ", "p"},
-    {" docker podman nerdctl helm buildah skopeo crane az oc ", "p", false, "login"},
-    {" curl ", "uUb"},
-    {" http https xh ", "a"},
-    {" redis-cli ", "a"},
-    {" ldapsearch ldapmodify ldapadd ldapdelete ldappasswd ldapwhoami ", "w"},
-    {" smbclient smbget rpcclient net ", "U"},
-    {" zip unzip zipcloak ", "P"},
-    {" 7z 7za 7zr rar unrar ", "p", true},
-    {" htpasswd ", "b"},
-    {" sqlcmd bcp ", "P"},
-    {" cqlsh influx nxc crackmapexec ", "p"},
-    {" ipmitool ", "P"},
-    {" snmpwalk snmpget ", "AXc"},
-    {" xfreerdp rdesktop ", "p"},
-    {" openssl ", "kK"},
-    {" security ", "wp"},
-    {" lftp ncftp ", "u"},
-};
-
-// Commands whose plain arguments are secrets already.
-constexpr std::string_view kAlways =
-    " sshpass chpasswd wpa_passphrase mkpasswd secret-tool htdigest ";
-
-bool listed(std::string_view list, std::string_view name) {
-  const std::string padded = " " + std::string(name) + " ";
-  return !name.empty() && list.find(padded) != npos;
-}
-
-bool takes_secret(const Taker &taker, const Plain &command) {
-  const bool verb =
-      taker.verb.empty() || std::any_of(command.words.begin(), command.words.end(),
-                                        [&](const Word &word) { return word.chars == taker.verb; });
-  if (!verb) {
-    return false;
-  }
-  for (std::size_t i = 1; i < command.words.size(); ++i) {
-    const std::string &word = command.words[i].chars;
-    if (word.size() < 2 || word[0] != '-' || word[1] == '-' ||
-        taker.options.find(word[1]) == npos) {
-      continue;
-    }
-    const bool next = !taker.only_attached && word.size() == 2 && i + 1 < command.words.size() &&
-                      !command.words[i + 1].chars.starts_with("-");
-    if (word.size() > 2 || next) {
-      return true;
-    }
-  }
-  return false;
-}
-
-// --password secret, -token secret; `set -x API_KEY secret` of fish, `setenv` of csh.
-bool names_secret(const Plain &command) {
-  for (std::size_t i = 0; i + 1 < command.words.size(); ++i) {
-    const std::string &word = command.words[i].chars;
-    const std::string &next = command.words[i + 1].chars;
-    const bool option = word.size() > 2 && word[0] == '-' && is_secret_name(word);
-    const bool variable = (command.name == "set" || command.name == "setenv" ||
-                           command.name == "config" || command.name == "configure") &&
-                          i > 0 && is_secret_name(word);
-    // "aws configure set aws_secret_access_key ..." and the like: a name with an underscore.
-    const std::string_view name = std::string_view(word).substr(word.rfind(':') + 1);
-    const bool setting = i > 1 && name.find('_') != npos && name.find('/') == npos &&
-                         name[0] != '-' && is_secret_name(name);
-    if ((option && !next.starts_with("-")) || variable || setting) {
-      return true;
-    }
-  }
-  return false;
-}
-
-// curl --user a:b, --proxy-user a:b; http -a; psql "user=x password=y" is an assignment.
-bool gives_user(const Plain &command) {
-  if (command.name != "curl" && command.name != "wget") {
-    return false;
-  }
-  return std::any_of(command.words.begin(), command.words.end(), [](const Word &word) {
-    return word.chars.starts_with("--user") || word.chars.starts_with("--proxy-user") ||
-           word.chars.starts_with("--http-user") || word.chars.starts_with("--ftp-user");
-  });
-}
-
-// `echo hunter2 | sudo -S ...`, `| passwd --stdin`, `| docker login --password-stdin`.
-bool pipes_secret(const std::vector<Command> &commands) {
-  for (const Command &command : commands) {
-    for (const Word &word : command.words) {
-      if (command.piped && (word.chars == "--stdin" || word.chars == "--password-stdin" ||
-                            word.chars == "--with-token" || word.chars == "--passphrase-fd")) {
-        return true;
-      }
-    }
-    const bool sudo = command.piped && !command.words.empty() && command.words[0].chars == "sudo";
-    if (sudo && command.words.size() > 1 && command.words[1].chars.starts_with("-S")) {
-      return true;
-    }
-  }
-  return false;
-}
-
-std::string_view secret_of(const Command &command, int depth) {
-  const Plain words = plain(command);
-  const std::string_view first =
-      command.words.empty() ? std::string_view() : std::string_view(command.words[0].chars);
-  if (listed(kAlways, words.name) || listed(kAlways, first.substr(first.rfind('/') + 1))) {
-    return kPassword;
-  }
-  for (const Taker &taker : kTakers) {
-    if (listed(taker.commands, words.name) && takes_secret(taker, words)) {
-      return kPassword;
-    }
-  }
-  if (gives_user(words) || names_secret(words)) {
-    return kPassword;
-  }
-  if ((words.name == "vault" || words.name == "op" || words.name == "bw") &&
-      words.words.size() > 2) {
-    return kPassword;
-  }
-  constexpr int kDeepest = 8;
-  for (const Word &word : command.words) {
-    std::vector<Command> script;  // sh -c 'mysql ...'
-    if (depth < kDeepest && word.chars.find(' ') != npos && !parse(whole(word.chars), script)) {
-      return kPassword;
-    }
-    script.insert(script.end(), word.inside.begin(), word.inside.end());
-    for (const Command &inner : script) {
-      const std::string_view found = depth < kDeepest ? secret_of(inner, depth + 1) : kPassword;
-      if (!found.empty()) {
-        return found;
-      }
-    }
-  }
-  return {};
 }
 
 }  // namespace
@@ -394,29 +280,21 @@ std::string_view find_secret(std::string_view line) {
   if (has_header(line)) {
     return kHeader;
   }
-  if (has_credentials_in_address(line)) {
+  if (has_credentials_in_address(line) || has_user_and_password(line) || has_secret_address(line)) {
     return kAddress;
   }
   if (has_known_token(line) || has_random_run(line) || has_robot_token(line)) {
     return kToken;
   }
-  if (has_assignment(line)) {
+  if (has_assignment(line) || has_password_clause(line)) {
     return kPassword;
   }
   std::vector<Command> commands;
   if (!parse(whole(line), commands)) {
     return kPassword;
   }
-  if (pipes_secret(commands)) {
-    return kPassword;
-  }
-  for (const Command &command : commands) {
-    const std::string_view found = secret_of(command, 0);
-    if (!found.empty()) {
-      return found;
-    }
-  }
-  return {};
+  const bool here = line.find("<<<") != npos;
+  return gives_secret(commands, here) ? kPassword : std::string_view();
 }
 
 }  // namespace calm::shell
