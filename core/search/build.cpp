@@ -196,6 +196,9 @@ Changes build_index(const Workshop &workshop, const std::string &path,
       index.set_model(workshop.encoder->info());
     }
     changes = Writer(workshop, index).write(files);
+    if (changes.passages == 0) {
+      throw Error(CALM_FAILED, "no passage was found in the sources; nothing was written");
+    }
     index.optimize();
     index.commit();
   }

@@ -177,6 +177,16 @@ TEST_F(Building, BuildingAgainReplacesAnIndexAndNothingElse) {
   EXPECT_EQ(folder_.entries(), 2u);
 }
 
+TEST_F(Building, SourcesWithoutAPassageReplaceNothing) {
+  build(words(), folder_.write("a.txt", "about cats"));
+  const std::string before = calm_test::read_bytes(idx_);
+  folder_.write("blank.txt", "\n\n");
+  EXPECT_EQ(status_of([&] { build(words(), folder_.path("blank.txt")); }), CALM_FAILED);
+  EXPECT_THAT(message_, HasSubstr("nothing was written"));
+  EXPECT_EQ(calm_test::read_bytes(idx_), before);
+  EXPECT_EQ(folder_.entries(), 3u);
+}
+
 TEST_F(Building, AnIndexThatIsBeingChangedIsNotReplaced) {
   build(words(), folder_.write("a.txt", "about cats"));
   const Index other(idx_, Access::kWrite);
