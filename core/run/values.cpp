@@ -29,6 +29,16 @@ const char *type_name(calm_value_type type) {
   }
 }
 
+// So that it is seen why "4" and 4.0 are no integer.
+std::string literal(const OwnedValue &value) {
+  const std::string text = to_text(value);
+  if (value.type == CALM_VALUE_STR) {
+    return '"' + text + '"';
+  }
+  const bool whole = text.find_first_not_of("-0123456789") == std::string::npos;
+  return value.type == CALM_VALUE_F64 && whole ? text + ".0" : text;
+}
+
 OwnedValue convert(const OwnedValue &given, const calm_value_spec &spec, const std::string &key) {
   OwnedValue value = given;
   if (spec.type == CALM_VALUE_F64 && given.type == CALM_VALUE_I64) {
@@ -37,7 +47,7 @@ OwnedValue convert(const OwnedValue &given, const calm_value_spec &spec, const s
   }
   if (value.type != spec.type) {
     throw Error(CALM_INVALID_ARGUMENT,
-                key + ": expected " + type_name(spec.type) + ", found " + to_text(given));
+                key + ": expected " + type_name(spec.type) + ", found " + literal(given));
   }
   if (!in_range(spec, value)) {
     const bool finite = value.type != CALM_VALUE_F64 || std::isfinite(value.f64);

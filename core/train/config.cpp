@@ -13,6 +13,7 @@
 #include "core/base/log.hpp"
 #include "core/base/suggest.hpp"
 #include "core/run/model_folder.hpp"
+#include "core/text/template.hpp"
 #include "core/train/checkpoint.hpp"
 #include "core/train/config_file.hpp"
 #include "core/train/resume_config.hpp"
@@ -168,6 +169,20 @@ std::string origin_of(const std::vector<Setting> &settings, std::string_view key
   return origin;
 }
 
+// What no prompt could be built from is found out before training, not after; the old names only
+// warn, as the reference takes any text.
+void check_template(const std::string &spec, const std::string &origin, bool only_warn) {
+  try {
+    text::parse_template(spec);
+  } catch (const Error &e) {
+    const std::string message = fmt::format("{}: {}", origin, e.what());
+    if (!only_warn) {
+      throw Error(e.status(), message);
+    }
+    log_warning("{}", message);
+  }
+}
+
 // Spec N.1 with its fixes. `file` is what --init-cwgt carries, or null.
 run::ModelMetadata resolve_metadata(run::Runtime &runtime, const std::vector<Setting> &settings,
                                     const run::Values &top, const run::ModelMetadata *file,
@@ -188,7 +203,7 @@ run::ModelMetadata resolve_metadata(run::Runtime &runtime, const std::vector<Set
       if (!request.any_domain || runtime.plugins().has("domain", asked)) {
         throw;
       }
-      log_warning("{}; template, stop conditions and sampler defaults are empty", e.what());
+      log_warning("{}; it brings no template, stop conditions or sampler defaults", e.what());
     }
   }
   run::ModelMetadata metadata = run::domain_metadata(runtime, domain);
@@ -204,6 +219,7 @@ run::ModelMetadata resolve_metadata(run::Runtime &runtime, const std::vector<Set
     }
   }
   if (!template_spec.empty()) {
+    check_template(template_spec, origin_of(settings, "template"), request.any_domain);
     metadata.template_spec = template_spec;
   }
   if (!top.at("stop_conditions").text.empty()) {
@@ -277,7 +293,7 @@ TrainConfig resolve_config(run::Runtime &runtime, const ConfigRequest &request) 
   std::optional<run::Manifest> checkpoint;
   std::vector<Setting> settings;
   if (!request.config_file.empty()) {
-    settings = read_settings(request.config_file);
+    settings = read_settings(request.config_file, request.prefer_yaml);
   }
   if (!request.resume.empty()) {
     config.resume = find_checkpoint(request.resume);

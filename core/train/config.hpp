@@ -27,7 +27,8 @@ struct ConfigRequest {
   bool weights_only = false;  ///< of `resume`
   bool force = false;
   std::string default_domain = "shell";  ///< where neither a setting nor a file names one
-  bool any_domain = false;  ///< a domain that no plugin knows is empty (spec N.1) and no error
+  bool prefer_yaml = false;  ///< of a configuration named neither .yaml, .yml nor .toml (spec N.1)
+  bool any_domain = false;   ///< a domain that no plugin knows is empty (spec N.1) and no error
 };
 
 /// "SECTION.KEY=VALUE" of --set; VALUE as in TOML, any other text is a string.

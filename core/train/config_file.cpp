@@ -156,11 +156,12 @@ void append_section(std::string &out, std::string_view name, const run::Values &
 
 }  // namespace
 
-std::vector<Setting> read_settings(const std::string &path) {
+std::vector<Setting> read_settings(const std::string &path, bool prefer_yaml) {
   const std::string text = read_text(path, kMaxConfigBytes);
   const std::string_view name = path;
-  return name.ends_with(".yaml") || name.ends_with(".yml") ? parse_yaml_settings(text, path)
-                                                           : parse_settings(text, path);
+  const bool yaml =
+      prefer_yaml ? !name.ends_with(".toml") : name.ends_with(".yaml") || name.ends_with(".yml");
+  return yaml ? parse_yaml_settings(text, path) : parse_settings(text, path);
 }
 
 std::vector<Setting> parse_settings(std::string_view text, const std::string &path) {

@@ -249,12 +249,16 @@ void Run::end_epoch(Clock::time_point start) {
 }
 
 bool Run::finished() {
-  if (ended_ || at_.current_epoch + 1 >= config_.training.integer("epochs")) {
+  if (ended_) {
     return true;
   }
+  // Said after the last epoch too (spec I.11).
   if (at_.current_epoch >= 0 && at_.position == 0 &&
       books_.should_stop(config_.training.integer("patience"))) {
     observer_.stopping(kEarlyStopping);
+    return true;
+  }
+  if (at_.current_epoch + 1 >= config_.training.integer("epochs")) {
     return true;
   }
   // A resumed run may have reached its limit before it begins.

@@ -75,7 +75,16 @@ void check_same_run(const TrainConfig &config, const run::Manifest &manifest, bo
     const OwnedValue *then = find(manifest.training, now.name);
     const bool harmless =
         std::find(kHarmless.begin(), kHarmless.end(), now.name) != kHarmless.end();
-    if (then != nullptr && !harmless && !same(*then, now)) {
+    if (then == nullptr || harmless || same(*then, now)) {
+      continue;
+    }
+    if (now.name == "epochs") {
+      // The commonest reason to go on: more of them. Only the schedule's length follows.
+      log_warning(
+          "training.epochs: {} instead of {} as in {}: the learning rate follows the new "
+          "schedule",
+          run::to_text(now), run::to_text(*then), config.resume);
+    } else {
       differs("training." + now.name, run::to_text(*then), run::to_text(now));
     }
   }

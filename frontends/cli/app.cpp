@@ -1,5 +1,7 @@
 #include "frontends/cli/app.hpp"
 
+#include <algorithm>
+
 #include <CLI/CLI.hpp>
 
 #include "core/base/log.hpp"
@@ -52,7 +54,7 @@ int run_app(int argc, char **argv) {
   add_plugins(app, action);
   add_doctor(app, action);
 
-  if (!parse(app, argc, argv, context.out)) {
+  if (!parse(app, {argv + std::min(argc, 1), argv + argc}, context.out)) {
     return 0;
   }
   apply_settings(app, context.options);

@@ -20,7 +20,8 @@ constexpr int kAskEvery = 100;  // ms between two looks at `stopped`
 // Whether a read would not wait; an error or an end is told by the read.
 bool is_ready(int descriptor, int wait_ms) {
   pollfd request{descriptor, POLLIN, 0};
-  return ::poll(&request, 1, wait_ms) > 0;
+  const int ready = ::poll(&request, 1, wait_ms);
+  return ready > 0 || (ready < 0 && errno != EINTR);
 }
 
 }  // namespace

@@ -83,7 +83,8 @@ std::string tidy(std::string text) {
 }
 
 [[noreturn]] void refuse(const CLI::App &app, const CLI::ParseError &error) {
-  const std::vector<std::string> left = app.remaining(true);
+  std::vector<std::string> left = app.remaining(true);
+  left.erase(std::find(left.begin(), left.end(), "--"), left.end());  // behind it nothing is wrong
   const CLI::App *verb = given_verb(app);
   const std::vector<std::string> verbs = verbs_of(*verb);
   std::string what = tidy(error.what());
@@ -102,6 +103,24 @@ std::string tidy(std::string text) {
     what = fmt::format("expected a verb: {}", fmt::join(verbs, ", "));
   }
   throw Error(CALM_INVALID_ARGUMENT, fmt::format("{} (try {})", what, help_command(app)));
+}
+
+// The words in reverse, as the parser takes them. It would read past "--input=" to the next word
+// for a value; here that value is the empty text.
+std::vector<std::string> reversed(const std::vector<std::string> &words) {
+  std::vector<std::string> list;
+  bool options = true;
+  for (const std::string &word : words) {
+    options = options && word != "--";
+    if (options && word.compare(0, 2, "--") == 0 && word.find('=') == word.size() - 1) {
+      list.push_back(word.substr(0, word.size() - 1));
+      list.emplace_back();
+    } else {
+      list.push_back(word);
+    }
+  }
+  std::reverse(list.begin(), list.end());
+  return list;
 }
 
 }  // namespace
@@ -128,9 +147,9 @@ void add_machine_options(CLI::App &app, GlobalOptions &options) {
       ->envname("CALM_SEED");
 }
 
-bool parse(CLI::App &app, int argc, char **argv, Output &out) {
+bool parse(CLI::App &app, const std::vector<std::string> &words, Output &out) {
   try {
-    app.parse(argc, argv);
+    app.parse(reversed(words));
     return true;
   } catch (const CLI::CallForHelp &) {
     out.write(app.help());

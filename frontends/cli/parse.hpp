@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "frontends/cli/context.hpp"
 
 namespace CLI {
@@ -12,8 +15,9 @@ namespace calm::cli {
 /// --plugin-path, --backend, --threads, --seed, with their CALM_* variables.
 void add_machine_options(CLI::App &app, GlobalOptions &options);
 
-/// Parses the command line. False when help or the version was asked for, and printed to `out`.
-/// CALM_INVALID_ARGUMENT as one line that names the word and the nearest known one.
-bool parse(CLI::App &app, int argc, char **argv, Output &out);
+/// Parses the words after the program's name. False when help or the version was asked for, and
+/// printed to `out`. CALM_INVALID_ARGUMENT as one line that names the word and the nearest known
+/// one.
+bool parse(CLI::App &app, const std::vector<std::string> &words, Output &out);
 
 }  // namespace calm::cli

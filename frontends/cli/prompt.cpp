@@ -20,10 +20,16 @@ namespace {
 
 constexpr std::size_t kMaxInputBytes = std::size_t{64} << 20;
 
-// A signal ends the wait of poll, where it would only be remembered inside read.
+constexpr int kAskEvery = 100;  // ms between two looks at `cancelled`
+
+// A signal would only be remembered inside read, and inside a poll that it comes just before.
 void await_input(const std::function<bool()> &cancelled) {
   pollfd input{STDIN_FILENO, POLLIN, 0};
-  while (::poll(&input, 1, -1) < 0 && errno == EINTR) {
+  for (;;) {
+    const int ready = ::poll(&input, 1, kAskEvery);
+    if (ready > 0 || (ready < 0 && errno != EINTR)) {
+      return;  // an error is told by the read
+    }
     if (cancelled && cancelled()) {
       throw Error(CALM_CANCELLED, "stopped while waiting for standard input");
     }

@@ -57,9 +57,9 @@ TEST(Values, TakeWhatIsGivenAndDefaultsElsewhereInTheOrderOfTheSchema) {
 
 TEST(Values, AcceptAnIntegerForARealKeyButNotTheReverse) {
   EXPECT_EQ(resolve({integer("width", 1), integer("rate", 1)}).real("rate"), 1.0);
-  EXPECT_EQ(reason({real("width", 2.0)}), "section.width: expected an integer, found 2");
+  EXPECT_EQ(reason({real("width", 2.0)}), "section.width: expected an integer, found 2.0");
   EXPECT_EQ(reason({integer("width", 1), text("rate", "fast")}),
-            "section.rate: expected a number, found fast");
+            "section.rate: expected a number, found \"fast\"");
   EXPECT_EQ(reason({integer("width", 1), integer("on", 1)}),
             "section.on: expected true or false, found 1");
   EXPECT_EQ(reason({integer("width", 1), flag("name", true)}),

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <new>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -38,7 +40,18 @@ constexpr std::array<OldName, 4> kOldNames = {{
 constexpr int kUsage = 2;
 constexpr int kFailed = 1;
 
-int run(const OldName &old, int argc, char **argv) {
+// "-t=0.5" is "-t 0.5" to the old programs.
+std::vector<std::string> without_equals(const CLI::App &app, std::vector<std::string> words) {
+  for (std::string &word : words) {
+    if (word.size() > 3 && word[0] == '-' && word[1] != '-' && word[2] == '=' &&
+        app.get_option_no_throw(word.substr(0, 2)) != nullptr) {
+      word.erase(2, 1);
+    }
+  }
+  return words;
+}
+
+int run(const OldName &old, const std::vector<std::string> &words) {
   Context context;
   Action action;
   CLI::App app(old.purpose, std::string(old.name));
@@ -50,7 +63,7 @@ int run(const OldName &old, int argc, char **argv) {
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
   add_machine_options(app, context.options);
   try {
-    if (!parse(app, argc, argv, context.out)) {
+    if (!parse(app, without_equals(app, words), context.out)) {
       return 0;
     }
   } catch (const Error &e) {
@@ -77,7 +90,7 @@ std::optional<int> run_old_name(int argc, char **argv) {
     return std::nullopt;
   }
   try {
-    return run(*old, argc, argv);
+    return run(*old, {argv + 1, argv + argc});
   } catch (const Error &e) {
     print_error(e.what());
     return e.status() == CALM_CANCELLED && SignalScope::received() != 0 ? SignalScope::exit_code()

@@ -84,6 +84,7 @@ train::ConfigRequest old_request(const OldTrainOptions &o) {
   request.resume = o.resume;
   request.weights_only = o.weights_only;
   request.force = o.force;
+  request.prefer_yaml = true;
   request.any_domain = true;
   // The last weights, unless the file says otherwise (ruling P.3).
   request.defaults = {{"", {"export", CALM_VALUE_STR, 0, 0, "last"}, "default"}};
