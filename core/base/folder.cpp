@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
+#include <new>
 #include <random>
 #include <string_view>
 #include <system_error>
@@ -157,6 +158,9 @@ std::vector<std::string> list_folder(const std::string &folder) {
   }
   for (; !error && it != fs::directory_iterator(); it.increment(error)) {
     paths.push_back(it->path().string());
+  }
+  if (error == std::errc::not_enough_memory) {
+    throw std::bad_alloc();  // the library's own, for the names: not the folder's fault
   }
   if (error) {
     io::refuse(folder, "cannot list", error.message());

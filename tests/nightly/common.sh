@@ -15,7 +15,7 @@ die() {
 [[ -x $calm ]] || die "$calm: expected the program, found nothing; build it or name it by CALM"
 
 # Configurations of one small run, a word each for `train_flags`.
-configurations=(plain accumulation early best)
+configurations=(plain accumulation early best ewc pairs)
 train_flags() {
   local common=(--dataset "$data/case12.ctds" -q)
   case "$1" in
@@ -23,6 +23,10 @@ train_flags() {
     accumulation) common+=(--save-every 2 --set training.gradient_accumulation_steps=3) ;;
     # The losses of a rate this high do not fall: patience ends the run.
     early) common+=(--val-dataset "$data/case12_val.ctds" --lr 0.5 --set training.patience=2) ;;
+    ewc) common+=(--save-every 1 --set continual.method=online_ewc --set continual.lambda=100
+                  --set continual.fisher_update_interval_steps=2 --set continual.fisher_batches=2
+                  --set continual.buffer_batches=4) ;;
+    pairs) common=(-q --objective contrastive --pairs "$root/tests/parity/data/pairs/basic.txt" --save-every 1) ;;
     best) common+=(--val-dataset "$data/case12_val.ctds" --val-every 2 --save-every 3) ;;
   esac
   printf '%s\n' "${common[@]}"
