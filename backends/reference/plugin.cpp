@@ -149,18 +149,9 @@ constexpr calm_provided kProvides[] = {
     {CALM_KIND_BACKEND, 1, literal("reference"), &kBackend},
 };
 
-constexpr calm_plugin kPlugin = {
-    .size = sizeof(calm_plugin),
-    .flags = 0,
-    .build = build_stamp(),
-    .id = literal(CALM_PLUGIN_ID),
-    .version = literal(CALM_PLUGIN_VERSION),
-    .vendor = literal("calm"),
-    .license = literal("Apache-2.0"),
-    .description =
-        literal("plain loops on the processor of the host, the measure of every backend"),
-    .provides = {kProvides, 1, sizeof(calm_provided)},
-};
+constexpr calm_plugin kPlugin = describe_plugin(
+    literal(CALM_PLUGIN_ID), literal(CALM_PLUGIN_VERSION), literal("calm"), literal("Apache-2.0"),
+    literal("plain loops on the processor of the host, the measure of every backend"), kProvides);
 
 }  // namespace
 }  // namespace calm::reference

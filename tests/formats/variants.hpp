@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 // Malformed and merely unusual files, each with the judgement it must get. A row of a table says
@@ -27,6 +28,25 @@ std::vector<Variant> safetensors_variants();
 
 // How a row makes its file.
 using Edit = std::function<void(std::vector<std::byte> &)>;
+
+// A variant to be: a tiny valid file, edited, and its judgement.
+struct Row {
+  const char *name;
+  Edit edit;
+  calm_status status;
+  const char *message;
+};
+
+inline std::vector<Variant> make_variants(const std::vector<Row> &rows,
+                                          const std::vector<std::byte> &valid) {
+  std::vector<Variant> variants;
+  for (const Row &row : rows) {
+    std::vector<std::byte> file = valid;
+    row.edit(file);
+    variants.push_back({row.name, std::move(file), row.status, row.message});
+  }
+  return variants;
+}
 
 template <class T>
 Edit put_at(std::size_t offset, T value) {

@@ -57,13 +57,6 @@ Edit claims(std::uint32_t count, std::uint16_t length, std::size_t entries, std:
   };
 }
 
-struct Row {
-  const char *name;
-  Edit edit;
-  calm_status status;
-  const char *message;
-};
-
 std::vector<Row> rows() {
   const calm_status ok = CALM_OK, bad = CALM_CORRUPT_DATA;
   const auto many = [](std::size_t n, std::uint16_t token) {
@@ -183,14 +176,6 @@ std::vector<Row> rows() {
 
 }  // namespace
 
-std::vector<Variant> ctds_variants() {
-  std::vector<Variant> variants;
-  for (const Row &row : rows()) {
-    Bytes file = valid();
-    row.edit(file);
-    variants.push_back({row.name, std::move(file), row.status, row.message});
-  }
-  return variants;
-}
+std::vector<Variant> ctds_variants() { return make_variants(rows(), valid()); }
 
 }  // namespace calm::formats_test

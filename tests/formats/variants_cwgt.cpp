@@ -70,13 +70,6 @@ Edit all_sizes_255() {
 
 Edit sampler(std::uint8_t byte) { return text_at(22, std::string(11, static_cast<char>(byte))); }
 
-struct Row {
-  const char *name;
-  Edit edit;
-  calm_status status;
-  const char *message;
-};
-
 const float kInf = std::numeric_limits<float>::infinity();
 const float kNan = std::numeric_limits<float>::quiet_NaN();
 
@@ -256,14 +249,6 @@ std::vector<Row> rows() {
 
 }  // namespace
 
-std::vector<Variant> cwgt_variants() {
-  std::vector<Variant> variants;
-  for (const Row &row : rows()) {
-    Bytes file = valid();
-    row.edit(file);
-    variants.push_back({row.name, std::move(file), row.status, row.message});
-  }
-  return variants;
-}
+std::vector<Variant> cwgt_variants() { return make_variants(rows(), valid()); }
 
 }  // namespace calm::formats_test

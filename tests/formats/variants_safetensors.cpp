@@ -38,7 +38,7 @@ std::string tensors(int count) {
 }
 
 // A header with `data` bytes behind it.
-struct Row {
+struct HeaderRow {
   const char *name;
   std::string header;
   std::size_t data;
@@ -46,7 +46,7 @@ struct Row {
   const char *message;
 };
 
-std::vector<Row> headers() {
+std::vector<HeaderRow> headers() {
   const calm_status ok = CALM_OK, bad = CALM_CORRUPT_DATA;
   const char *not_json = "expected a JSON header";
   return {
@@ -238,7 +238,7 @@ Bytes make(const std::string &header, std::size_t data) {
 
 std::vector<Variant> safetensors_variants() {
   std::vector<Variant> variants;
-  for (const Row &row : headers()) {
+  for (const HeaderRow &row : headers()) {
     variants.push_back({row.name, make(row.header, row.data), row.status, row.message});
   }
   for (const LengthRow &row : lengths()) {

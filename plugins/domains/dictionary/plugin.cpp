@@ -34,15 +34,9 @@ constexpr calm_domain make_domain() {
 
 constexpr calm_domain kDomain = make_domain();
 constexpr calm_provided kProvides[] = {{CALM_KIND_DOMAIN, 1, literal("dictionary"), &kDomain}};
-constexpr calm_plugin kPlugin = {sizeof(calm_plugin),
-                                 0,
-                                 calm::build_stamp(),
-                                 literal(CALM_PLUGIN_ID),
-                                 literal(CALM_PLUGIN_VERSION),
-                                 literal("calm"),
-                                 literal("Apache-2.0"),
-                                 literal("dictionary look-up"),
-                                 {kProvides, std::size(kProvides), sizeof kProvides[0]}};
+constexpr calm_plugin kPlugin =
+    calm::describe_plugin(literal(CALM_PLUGIN_ID), literal(CALM_PLUGIN_VERSION), literal("calm"),
+                          literal("Apache-2.0"), literal("dictionary look-up"), kProvides);
 
 }  // namespace
 

@@ -44,15 +44,9 @@ constexpr calm_domain make_domain() {
 
 constexpr calm_domain kDomain = make_domain();
 constexpr calm_provided kProvides[] = {{CALM_KIND_DOMAIN, 1, literal("netref"), &kDomain}};
-constexpr calm_plugin kPlugin = {sizeof(calm_plugin),
-                                 0,
-                                 calm::build_stamp(),
-                                 literal(CALM_PLUGIN_ID),
-                                 literal(CALM_PLUGIN_VERSION),
-                                 literal("calm"),
-                                 literal("Apache-2.0"),
-                                 literal("answers from network references"),
-                                 {kProvides, std::size(kProvides), sizeof kProvides[0]}};
+constexpr calm_plugin kPlugin = calm::describe_plugin(
+    literal(CALM_PLUGIN_ID), literal(CALM_PLUGIN_VERSION), literal("calm"), literal("Apache-2.0"),
+    literal("answers from network references"), kProvides);
 
 }  // namespace
 

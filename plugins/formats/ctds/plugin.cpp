@@ -40,17 +40,9 @@ constexpr calm_format kFormat = calm::make_format<Format>();
 constexpr calm_provided kProvides[] = {
     {CALM_KIND_FORMAT, 1, calm::literal("ctds"), &kFormat},
 };
-constexpr calm_plugin kPlugin = {
-    sizeof(calm_plugin),
-    0,
-    calm::build_stamp(),
-    calm::literal(CALM_PLUGIN_ID),
-    calm::literal(CALM_PLUGIN_VERSION),
-    calm::literal("calm"),
-    calm::literal("Apache-2.0"),
-    calm::literal(Format::kDoc),
-    {kProvides, 1, sizeof(calm_provided)},
-};
+constexpr calm_plugin kPlugin = calm::describe_plugin(
+    calm::literal(CALM_PLUGIN_ID), calm::literal(CALM_PLUGIN_VERSION), calm::literal("calm"),
+    calm::literal("Apache-2.0"), calm::literal(Format::kDoc), kProvides);
 
 }  // namespace
 

@@ -40,12 +40,9 @@ calm_model make_model() {
 const calm_plugin &descriptor() {
   static const calm_model model = make_model();
   static const calm_provided provides[] = {{CALM_KIND_MODEL, 1, literal("mamba"), &model}};
-  static const calm_plugin plugin = {
-      sizeof(calm_plugin),          0,
-      calm::build_stamp(),          literal(CALM_PLUGIN_ID),
-      literal(CALM_PLUGIN_VERSION), literal("calm"),
-      literal("Apache-2.0"),        literal("byte-level Mamba backbone"),
-      calm::table(provides)};
+  static const calm_plugin plugin =
+      calm::describe_plugin(literal(CALM_PLUGIN_ID), literal(CALM_PLUGIN_VERSION), literal("calm"),
+                            literal("Apache-2.0"), literal("byte-level Mamba backbone"), provides);
   return plugin;
 }
 

@@ -66,12 +66,6 @@ calm_status build(const calm_builder *builder, const calm_trainer_io *io,
   });
 }
 
-calm_status learning_rate(const calm_value *options, std::uint32_t n_options, std::uint64_t update,
-                          std::uint64_t total, double *out, calm_error *error) {
-  return calm::guard(
-      error, [&] { *out = calm::warmup_cosine(std::span(options, n_options), update, total); });
-}
-
 constexpr calm_trainer make_trainer() {
   calm_trainer trainer{};
   trainer.size = sizeof trainer;
@@ -79,21 +73,15 @@ constexpr calm_trainer make_trainer() {
   trainer.doc = literal("symmetric InfoNCE of queries and their passages");
   trainer.options = {kOptions, std::size(kOptions), sizeof kOptions[0]};
   trainer.build = build;
-  trainer.learning_rate = learning_rate;
+  trainer.learning_rate = calm::warmup_cosine_rate;
   return trainer;
 }
 
 constexpr calm_trainer kTrainer = make_trainer();
 constexpr calm_provided kProvides[] = {{CALM_KIND_TRAINER, 1, literal("contrastive"), &kTrainer}};
-constexpr calm_plugin kPlugin = {sizeof(calm_plugin),
-                                 0,
-                                 calm::build_stamp(),
-                                 literal(CALM_PLUGIN_ID),
-                                 literal(CALM_PLUGIN_VERSION),
-                                 literal("calm"),
-                                 literal("Apache-2.0"),
-                                 literal("contrastive training of embeddings"),
-                                 {kProvides, std::size(kProvides), sizeof kProvides[0]}};
+constexpr calm_plugin kPlugin = calm::describe_plugin(
+    literal(CALM_PLUGIN_ID), literal(CALM_PLUGIN_VERSION), literal("calm"), literal("Apache-2.0"),
+    literal("contrastive training of embeddings"), kProvides);
 
 }  // namespace
 

@@ -2,6 +2,8 @@
 
 #include <calm/plugin.h>
 
+#include <cstddef>
+
 #include <calm/cpp/error.hpp>
 #include <calm/cpp/value.hpp>
 
@@ -20,6 +22,23 @@ constexpr calm_build build_stamp() {
   build.compiler = literal("gcc " __VERSION__);
 #endif
   return build;
+}
+
+/// The descriptor of a plugin built with calm_plugin(): `id` and `version` are its CALM_PLUGIN_ID
+/// and CALM_PLUGIN_VERSION. `provides` and all texts have static storage.
+template <std::size_t N>
+constexpr calm_plugin describe_plugin(calm_str id, calm_str version, calm_str vendor,
+                                      calm_str license, calm_str doc,
+                                      const calm_provided (&provides)[N]) {
+  return {sizeof(calm_plugin),
+          0,
+          build_stamp(),
+          id,
+          version,
+          vendor,
+          license,
+          doc,
+          {provides, N, sizeof provides[0]}};
 }
 
 /// Answers calm_plugin_query: the descriptor when the host's range reaches our ABI major. Minors

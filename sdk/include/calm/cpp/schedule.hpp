@@ -8,6 +8,7 @@
 #include <numbers>
 #include <span>
 
+#include <calm/cpp/error.hpp>
 #include <calm/cpp/value.hpp>
 
 namespace calm {
@@ -31,6 +32,13 @@ inline double warmup_cosine(std::span<const calm_value> options, std::uint64_t u
   const double progress =
       std::min(1.0, static_cast<double>(update - warmup) / static_cast<double>(decay));
   return floor + 0.5 * (peak - floor) * (1.0 + std::cos(std::numbers::pi * progress));
+}
+
+/// The same as `calm_trainer.learning_rate`.
+inline calm_status warmup_cosine_rate(const calm_value *options, std::uint32_t n_options,
+                                      std::uint64_t update, std::uint64_t total, double *out,
+                                      calm_error *error) {
+  return guard(error, [&] { *out = warmup_cosine(std::span(options, n_options), update, total); });
 }
 
 }  // namespace calm
