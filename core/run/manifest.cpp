@@ -221,7 +221,7 @@ Json optimizer_json(const Manifest::Optimizer &optimizer) {
 Manifest::Optimizer optimizer_from(const Node &node) {
   Manifest::Optimizer optimizer;
   if (const std::string name = node.text_or("class_name", "AdamW"); name != "AdamW") {
-    refuse_json(node.key() + ".class_name", "AdamW", name);
+    refuse_json(node.key() + ".class_name", "AdamW", shown(name));
   }
   optimizer.filename = plain_name(node.need("filename"));
   optimizer.step = node.count_or("step", 0);
@@ -335,7 +335,7 @@ Manifest manifest_from(const Node &root) {
   }
   const std::string type = root.need("type").text();
   if (type != "checkpoint" && type != "model") {
-    refuse_json("type", "checkpoint or model", type);
+    refuse_json("type", "checkpoint or model", shown(type));
   }
   m.checkpoint = type == "checkpoint";
   if (const std::int64_t version = root.need("format_version").whole();
@@ -346,7 +346,7 @@ Manifest manifest_from(const Node &root) {
   }
   if (root.has("tokenizer")) {
     if (const std::string name = root.object("tokenizer").need("name").text(); name != "calm") {
-      refuse_json("tokenizer.name", "calm", name);
+      refuse_json("tokenizer.name", "calm", shown(name));
     }
   }
   const Node config = root.object("config");

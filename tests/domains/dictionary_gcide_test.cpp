@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "core/data/text_sequence.hpp"
+#include "core/text/utf8.hpp"
 #include "tests/domains/dictd_fixture.hpp"
 
 namespace calm::test {
@@ -247,6 +248,21 @@ TEST(Gcide, OddLayoutsNeverBreakTheReader) {
   };
   for (const std::string_view record : odd) {
     EXPECT_EQ(import_gcide(record).status, CALM_OK) << record;
+  }
+}
+
+// Found by fuzzing: a list of forms was cut after so many bytes.
+TEST(Gcide, ALongListOfFormsIsNotCutInsideALetter) {
+  for (std::size_t before = 225; before < 245; ++before) {
+    std::string record = "Dog \\Dog\\, n.; pl. {Dogs}:" + std::string(before, 'x');
+    for (int i = 0; i < 30; ++i) {
+      record += "\u00e9";
+    }
+    const Imported got = import_gcide(record);
+    ASSERT_EQ(got.status, CALM_OK);
+    for (const std::string &entry : got.records) {
+      EXPECT_FALSE(text::find_invalid_utf8(entry)) << before << ": " << entry;
+    }
   }
 }
 

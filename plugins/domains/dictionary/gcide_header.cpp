@@ -87,7 +87,10 @@ class HeaderParser {
     }
     std::string forms;
     std::size_t i = 0;
-    while (i < rest_.size() && i < kLongest && rest_[i] != '[') {
+    const auto inside_letter = [this](std::size_t at) {
+      return (static_cast<unsigned char>(rest_[at]) & 0xc0U) == 0x80U;
+    };
+    while (i < rest_.size() && (i < kLongest || inside_letter(i)) && rest_[i] != '[') {
       std::size_t end = i + 1;
       if (rest_[i] == '{' || rest_[i] == '(') {
         const char right = rest_[i] == '{' ? '}' : ')';
