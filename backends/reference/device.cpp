@@ -3,18 +3,12 @@
 #include <calm/cpp/error.hpp>
 #include <calm/cpp/value.hpp>
 
-#include <unistd.h>
-
 namespace calm::reference {
 
 calm_device describe_device() {
-  const long pages = ::sysconf(_SC_PHYS_PAGES);
-  const long page = ::sysconf(_SC_PAGESIZE);
   calm_device device{};
   device.name = literal("cpu");
-  device.memory = pages > 0 && page > 0
-                      ? static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page)
-                      : 0;
+  device.memory = 0;  // the host's
   device.align = kBufferAlign;
   device.dtypes = literal("f32 f64");
   return device;

@@ -47,10 +47,6 @@ namespace calm::reference {
 /// Error: INVALID_ARGUMENT for a malformed program, UNSUPPORTED for a node without a kernel.
 calm_executable *compile(calm_session &session, const calm_program *program, calm_table options);
 
-/// One verdict a node: exactly the nodes that compile would refuse as unsupported are not
-/// supported.
-void judge(const calm_program *program, calm_verdict *out_verdicts);
-
 calm_binding *bind(calm_session &session, const calm_executable &executable,
                    calm_buffer *const *buffers, std::uint32_t count);
 

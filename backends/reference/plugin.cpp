@@ -9,6 +9,7 @@
 
 #include "device.hpp"
 #include "executable.hpp"
+#include "program.hpp"
 #include "session.hpp"
 #include "validate.hpp"
 
@@ -53,7 +54,7 @@ void close(calm_session *session) { delete session; }
 
 calm_status supports(calm_session *, const calm_program *program, calm_verdict *out_verdicts,
                      calm_error *error) {
-  return answer(error, [&] { judge(program, out_verdicts); });
+  return answer(error, [&] { judge_nodes(program, out_verdicts); });
 }
 
 calm_status alloc(calm_session *session, std::uint64_t bytes, calm_buffer **out,

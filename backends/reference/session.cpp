@@ -11,24 +11,6 @@
 
 namespace calm::reference {
 
-HostMemory::HostMemory(const calm_host &host, std::uint64_t bytes, std::uint64_t align)
-    : host_(&host), bytes_(bytes) {
-  // An empty buffer still has an address of its own.
-  const std::uint64_t asked = std::max<std::uint64_t>(bytes, 1);
-  data_ = static_cast<std::byte *>(host.alloc(host.self, asked, align));
-  if (data_ == nullptr) {
-    throw Error(CALM_OUT_OF_MEMORY,
-                "expected " + std::to_string(bytes) + " bytes of memory, found fewer");
-  }
-  std::memset(data_, 0, static_cast<std::size_t>(asked));
-}
-
-HostMemory::~HostMemory() {
-  if (data_ != nullptr) {
-    host_->free(host_->self, data_);
-  }
-}
-
 void refuse_options(calm_table options) {
   if (options.count != 0) {
     throw Error(CALM_INVALID_ARGUMENT, "the reference backend has no option \"" +
@@ -81,6 +63,7 @@ void move_bytes(void *dst, const void *src, std::uint64_t bytes) {
 void write_buffer(calm_session &session, calm_buffer *dst, std::uint64_t offset, const void *src,
                   std::uint64_t bytes) {
   move_bytes(bytes_at(session, dst, offset, bytes), src, bytes);
+  ++dst->version;
 }
 
 void read_buffer(calm_session &session, const calm_buffer *src, std::uint64_t offset, void *dst,
@@ -92,6 +75,7 @@ void copy_buffer(calm_session &session, calm_buffer *dst, std::uint64_t dst_offs
                  const calm_buffer *src, std::uint64_t src_offset, std::uint64_t bytes) {
   std::byte *const to = bytes_at(session, dst, dst_offset, bytes);
   move_bytes(to, bytes_at(session, src, src_offset, bytes), bytes);
+  ++dst->version;
 }
 
 }  // namespace calm::reference

@@ -3,44 +3,15 @@
 
 #include <calm/backend.h>
 
-#include <cstddef>
 #include <cstdint>
-#include <utility>
 
 #include "kernel.hpp"
-
-namespace calm::reference {
-
-/// Memory of the host: zeroed, given back at the end of life.
-class HostMemory {
- public:
-  HostMemory() = default;
-  /// Throws OUT_OF_MEMORY. `align` is a power of two.
-  HostMemory(const calm_host &host, std::uint64_t bytes, std::uint64_t align);
-  HostMemory(HostMemory &&other) noexcept
-      : host_(other.host_), data_(std::exchange(other.data_, nullptr)), bytes_(other.bytes_) {}
-  HostMemory &operator=(HostMemory &&other) noexcept {
-    std::swap(host_, other.host_);
-    std::swap(data_, other.data_);
-    std::swap(bytes_, other.bytes_);
-    return *this;
-  }
-  ~HostMemory();
-
-  std::byte *data() const { return data_; }
-  std::uint64_t bytes() const { return bytes_; }
-
- private:
-  const calm_host *host_ = nullptr;
-  std::byte *data_ = nullptr;
-  std::uint64_t bytes_ = 0;
-};
-
-}  // namespace calm::reference
+#include "memory.hpp"
 
 struct calm_buffer {
   calm_session *session;
   calm::reference::HostMemory memory;
+  std::uint64_t version = 0;  ///< grows when the host writes or copies into it
 };
 
 struct calm_session {
