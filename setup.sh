@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what calm needs on Debian 12, builds it, tests it, shows it.
 #
-#   ./setup.sh deps [--tools]   packages only; --tools adds formatter, tidy, clang, benchmarks
+#   ./setup.sh deps [--tools]   packages only; --tools adds formatter, tidy, clang, coverage
 #   ./setup.sh build            packages, then build/release/bin/calm
 #   ./setup.sh test             the same, then the whole test suite
 #   ./setup.sh fuzz             packages and clang, then every reader fuzzed for FUZZ_SECONDS (60) each
@@ -15,8 +15,9 @@ umask 022 # plugins that a group may write to are refused
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 needed=(g++ cmake ninja-build ccache libboost-dev libtomlplusplus-dev libyaml-cpp-dev libcli11-dev
-        libfmt-dev libspdlog-dev nlohmann-json3-dev zlib1g-dev libssl-dev libsqlite3-dev libunistring-dev libgtest-dev libgmock-dev)
-tools=(clang clang-format clang-tidy libbenchmark-dev gcovr)
+        libfmt-dev nlohmann-json3-dev zlib1g-dev libssl-dev libsqlite3-dev libunistring-dev libdnnl-dev
+        libhwy-dev libbenchmark-dev libgtest-dev libgmock-dev)
+tools=(clang clang-format clang-tidy gcovr)
 
 say() { printf '\n== %s\n' "$*" >&2; }
 

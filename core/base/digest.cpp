@@ -6,22 +6,21 @@
 #include <new>
 #include <vector>
 
-#include <openssl/evp.h>
-
 #include <calm/cpp/error.hpp>
 
+#include "core/base/crypto.hpp"
 #include "core/base/file.hpp"
 
 namespace calm {
 
 void Sha256::Release::operator()(void *context) const {
-  EVP_MD_CTX_free(static_cast<EVP_MD_CTX *>(context));
+  crypto().free_context(static_cast<EVP_MD_CTX *>(context));
 }
 
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
+Sha256::Sha256() : context_(crypto().new_context()) {
   auto *context = static_cast<EVP_MD_CTX *>(context_.get());
   errno = 0;  // libcrypto reports an allocation that failed as an algorithm it has not
-  if (context == nullptr || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1) {
+  if (context == nullptr || crypto().init(context, crypto().sha256(), nullptr) != 1) {
     if (context == nullptr || errno == ENOMEM) {
       throw std::bad_alloc();
     }
@@ -30,14 +29,14 @@ Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
 }
 
 void Sha256::add(const void *bytes, std::uint64_t count) {
-  if (EVP_DigestUpdate(static_cast<EVP_MD_CTX *>(context_.get()), bytes, count) != 1) {
+  if (crypto().update(static_cast<EVP_MD_CTX *>(context_.get()), bytes, count) != 1) {
     throw Error(CALM_INTERNAL, "libcrypto: expected a SHA-256 update, found an error");
   }
 }
 
 std::string Sha256::hex() {
   std::array<unsigned char, 32> sum{};
-  if (EVP_DigestFinal_ex(static_cast<EVP_MD_CTX *>(context_.get()), sum.data(), nullptr) != 1) {
+  if (crypto().final(static_cast<EVP_MD_CTX *>(context_.get()), sum.data(), nullptr) != 1) {
     throw Error(CALM_INTERNAL, "libcrypto: expected a SHA-256 sum, found an error");
   }
   constexpr char kDigits[] = "0123456789abcdef";

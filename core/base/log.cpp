@@ -1,13 +1,11 @@
 #include "core/base/log.hpp"
 
-#include <spdlog/logger.h>
-#include <spdlog/sinks/stdout_sinks.h>
-
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
-#include <memory>
+#include <cerrno>
+#include <cstddef>
 #include <string>
 
 #include "core/text/printable.hpp"
@@ -17,33 +15,6 @@ namespace {
 
 std::atomic<calm_log_level> lowest_level{CALM_LOG_INFO};
 
-// Leaked: plugins and workers may log while the program ends.
-spdlog::logger &logger() {
-  static spdlog::logger *const instance = [] {
-    // Held until it is whole: without memory for the rest it is made again later.
-    auto made =
-        std::make_unique<spdlog::logger>("calm", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("calm: %v");
-    made->set_level(spdlog::level::trace);
-    made->flush_on(spdlog::level::trace);
-    return made.release();
-  }();
-  return *instance;
-}
-
-spdlog::level::level_enum spdlog_level(calm_log_level level) noexcept {
-  switch (level) {
-    case CALM_LOG_DEBUG:
-      return spdlog::level::debug;
-    case CALM_LOG_INFO:
-      return spdlog::level::info;
-    case CALM_LOG_WARN:
-      return spdlog::level::warn;
-    default:
-      return spdlog::level::err;
-  }
-}
-
 std::string_view prefix(calm_log_level level) noexcept {
   switch (level) {
     case CALM_LOG_DEBUG:
@@ -52,6 +23,21 @@ std::string_view prefix(calm_log_level level) noexcept {
       return "warning: ";
     default:
       return "";
+  }
+}
+
+// In one call, so that lines of several threads do not mix, and without a lock or a buffer: plugins
+// and workers may log while the program ends.
+void write_all(std::string_view line) noexcept {
+  while (!line.empty()) {
+    const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+    if (written < 0 && errno == EINTR) {
+      continue;
+    }
+    if (written <= 0) {
+      return;  // there is nobody left to tell of a failure
+    }
+    line.remove_prefix(static_cast<std::size_t>(written));
   }
 }
 
@@ -67,16 +53,17 @@ void write_bare(calm_log_level level, std::string_view text) noexcept {
     }
   }
   line[length++] = '\n';
-  // There is nobody left to tell of a failure.
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), length);
+  write_all({line.data(), length});
 }
 
 void write_line(calm_log_level level, std::string_view text) noexcept {
   // A log that cannot be written must not end the work it reports on.
   try {
-    std::string line(prefix(level));
+    std::string line = "calm: ";
+    line += prefix(level);
     line += text::printable(text, text::LineFeeds::kEscape);
-    logger().log(spdlog_level(level), line);
+    line += '\n';
+    write_all(line);
   } catch (...) {
     write_bare(level, text);
   }

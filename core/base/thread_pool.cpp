@@ -98,9 +98,14 @@ struct ThreadPool::Job {
   }
 };
 
-ThreadPool::ThreadPool(std::uint32_t threads) : job_(std::make_unique<Job>()) {
-  const std::uint32_t wanted = std::min(threads == 0 ? usable_processors() : threads, kMaxThreads);
-  workers_.reserve(wanted - 1);
+ThreadPool::ThreadPool(std::uint32_t threads)
+    : job_(std::make_unique<Job>()),
+      wanted_(std::min(threads == 0 ? usable_processors() : threads, kMaxThreads)) {
+  workers_.reserve(wanted_ - 1);
+}
+
+void ThreadPool::start() noexcept {
+  started_ = true;
   // Workers inherit the mask: signals meant for the process go to threads that expect them.
   sigset_t all;
   sigset_t previous;
@@ -110,7 +115,7 @@ ThreadPool::ThreadPool(std::uint32_t threads) : job_(std::make_unique<Job>()) {
   }
   ::pthread_sigmask(SIG_SETMASK, &all, &previous);
   try {
-    for (std::uint32_t i = 1; i < wanted; ++i) {
+    for (std::uint32_t i = 1; i < wanted_; ++i) {
       workers_.emplace_back([this] { run_worker(); });
     }
   } catch (const std::exception &) {
@@ -129,13 +134,16 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::parallel_for(std::uint32_t shards, Body body, void *context) noexcept {
-  const bool alone = shards <= 1 || workers_.empty();
+  const bool alone = shards <= 1 || wanted_ == 1;
   Job &job = *job_;
   if (alone || job.busy.exchange(true, std::memory_order_acquire)) {
     for (std::uint32_t shard = 0; shard < shards; ++shard) {
       body(context, shard);
     }
     return;
+  }
+  if (!started_) {
+    start();
   }
   job.body = body;
   job.context = context;

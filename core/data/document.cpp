@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -88,19 +89,35 @@ template void Document::add(std::string_view, std::span<const std::int32_t>,
 template void Document::add(std::string_view, std::span<const std::uint16_t>,
                             std::initializer_list<std::int64_t>);
 
-Document read_document(run::Runtime &runtime, const std::string &path, bool tensors) {
-  const InputFile file(path);
+namespace {
+
+// The formats by name, first the one that the file's name speaks of: when it is sure, no other
+// plugin need be loaded.
+std::vector<std::string> formats_to_ask(run::Runtime &runtime, const std::string &path) {
+  std::vector<std::string> ids = runtime.plugins().ids("format");
+  const std::string extension = std::filesystem::path(path).extension().string();
+  std::stable_partition(ids.begin(), ids.end(),
+                        [&](const std::string &id) { return "." + id == extension; });
+  return ids;
+}
+
+// The one whose probe is surest.
+std::string format_of(run::Runtime &runtime, const InputFile &file) {
+  constexpr std::uint32_t kSure = 100;
   std::vector<unsigned char> head(std::min(file.size(), kProbeBytes));
   file.read_at(0, head.data(), head.size());
-  Document document;
+  std::string format;
   std::uint32_t best = 0;
-  for (const std::string &id : runtime.plugins().ids("format")) {
+  for (const std::string &id : formats_to_ask(runtime, file.path())) {
     try {
       const std::uint32_t sure =
           runtime.plugins().format(id).probe(head.data(), head.size(), file.size());
       if (sure > best) {
         best = sure;
-        document.format = id;
+        format = id;
+      }
+      if (sure == kSure && "." + id == std::filesystem::path(file.path()).extension()) {
+        break;
       }
     } catch (const Error &e) {
       if (e.status() == CALM_OUT_OF_MEMORY) {
@@ -111,9 +128,19 @@ Document read_document(run::Runtime &runtime, const std::string &path, bool tens
     }
   }
   if (best == 0) {
-    throw Error(CALM_CORRUPT_DATA,
-                path + ": offset 0: expected the magic bytes of a known format, found none");
+    throw Error(CALM_CORRUPT_DATA, file.path() +
+                                       ": offset 0: expected the magic bytes of a known "
+                                       "format, found none");
   }
+  return format;
+}
+
+}  // namespace
+
+Document read_document(run::Runtime &runtime, const std::string &path, bool tensors) {
+  const InputFile file(path);
+  Document document;
+  document.format = format_of(runtime, file);
   const calm_format &format = runtime.plugins().format(document.format);
   const calm_stream stream = file.stream();
   calm_reader *reader = nullptr;

@@ -9,19 +9,17 @@
 
 namespace calm::generate {
 
-using graph::Slot;
-using run::Stage;
-
 namespace {
 
-void set_sampling(run::StepBlock &block, const Sampling &sampling, std::int64_t micro_step) {
+// All but the number of the step, 0 at the first.
+void set_sampling(run::StepBlock &block, const Sampling &sampling) {
   constexpr std::int64_t kAll = run::LanguageModel::kVocab;  // a larger top_k keeps everything too
   block.set("temperature", sampling.temperature);
   block.set_integer("top_k", std::clamp<std::int64_t>(sampling.top_k, 0, kAll));
   block.set("top_p", sampling.top_p);
   block.set("min_p", sampling.min_p);
   block.set_integer("seed", static_cast<std::int64_t>(sampling.seed));
-  block.set_integer("micro_step", micro_step);
+  block.set_integer("micro_step", 0);
 }
 
 bool works_in_host_memory(const calm_backend &backend) {
@@ -85,18 +83,12 @@ void take(std::vector<Follower> &followers, const std::vector<std::int32_t> &ids
 
 }  // namespace
 
-struct Generator::Decode {
-  Stage sample, step;
-  // Ids and log-probabilities of the steps not yet read, one row of each a step.
-  run::Buffer ids, log_probs;
-};
-
 Generator::Generator(run::LoadedModel &loaded, run::Session &session)
     : loaded_(&loaded),
       session_(&session),
       weights_(session, loaded.weights->flat().size_bytes()),
       steps_per_read_(works_in_host_memory(session.backend()) ? 1 : 8) {
-  run::slot_of(shared_, Slot::kWeights) = &weights_;
+  run::slot_of(shared_, graph::Slot::kWeights) = &weights_;
   loaded.weights->write_to(weights_);
 }
 
@@ -111,95 +103,83 @@ void Generator::set_steps_per_read(std::int64_t steps) {
   steps_per_read_ = steps;
 }
 
-Generator::Decode &Generator::decode_programs(std::int64_t sequences) {
-  std::unique_ptr<Decode> &decode = decodes_[sequences];
-  if (!decode) {
-    // NOLINTNEXTLINE(modernize-make-unique): an aggregate of parts that do not move
-    decode.reset(new Decode{{*session_, loaded_->model->sample(sequences), shared_},
-                            {*session_, loaded_->model->step(sequences), shared_},
-                            {},
-                            {}});
-    decode->ids =
-        run::Buffer(*session_, decode->step.binding(Slot::kState, "ids").bytes * kMaxStepsPerRead);
-    decode->log_probs = run::Buffer(
-        *session_, decode->step.binding(Slot::kOutput, "log_prob").bytes * kMaxStepsPerRead);
+StepProgram &Generator::step_program(std::int64_t sequences) {
+  std::unique_ptr<StepProgram> &program = steps_[sequences];
+  if (!program) {
+    const run::LanguageModel &model = *loaded_->model;
+    program =
+        std::make_unique<StepProgram>(*session_, model.sample(sequences), model.step(sequences),
+                                      shared_, parts_, static_cast<std::uint64_t>(sequences));
   }
-  return *decode;
+  return *program;
 }
 
-run::Stage &Generator::prefill_program(std::int64_t bucket, bool with_state) {
-  std::unique_ptr<Stage> &stage = prefills_[{bucket, with_state}];
-  if (!stage) {
-    const std::int64_t longest = std::min(bucket, loaded_->model->l_max());
-    stage = std::make_unique<Stage>(
-        *session_, loaded_->model->prefill({bucket, 1, longest}, false, with_state), shared_);
+ReadProgram &Generator::read_program(std::int64_t bucket, bool with_state) {
+  std::unique_ptr<ReadProgram> &program = reads_[{bucket, with_state}];
+  if (!program) {
+    const std::int64_t longest = std::min(bucket, l_max());
+    program = std::make_unique<ReadProgram>(
+        *session_, loaded_->model->prefill({bucket, 1, longest}, false, with_state), shared_,
+        bucket, parts_.empty() ? nullptr : &parts_);
     if (parts_.empty()) {
-      std::uint64_t offset = 0;
-      for (const graph::Binding &b : stage->program().program().bindings()) {
-        if (b.slot == Slot::kState) {
-          parts_.push_back({b.name, offset, b.bytes});
-          offset += (b.bytes + 255) / 256 * 256;
-        }
-      }
+      parts_ = state_parts(program->program());
+      logits_bytes_ = program->logits_bytes();
     }
   }
-  return *stage;
+  return *program;
+}
+
+void Generator::check_prompt(std::span<const text::Token> prompt) {
+  if (prompt.empty()) {
+    throw Error(CALM_FAILED, "the prompt is empty: expected at least one token");
+  }
+  check_tokens(prompt);
 }
 
 Prefix Generator::blank() {
   Prefix prefix;
   prefix.state_ = run::Buffer(*session_, parts_.back().offset + parts_.back().bytes);
-  prefix.logits_ =
-      run::Buffer(*session_, run::LanguageModel::kVocab * dtype_bytes(loaded_->model->real()));
+  prefix.logits_ = run::Buffer(*session_, logits_bytes_);
   return prefix;
 }
 
-// Runs one prefill of one sequence on the prefix's state.
-void Generator::feed(Prefix &prefix, std::span<const text::Token> tokens, std::int64_t bucket,
-                     bool with_state) {
-  Stage &stage = prefill_program(bucket, with_state);
-  if (!prefix.state_) {
-    prefix = blank();
+void Generator::read_on(const Prefix *from, std::span<const text::Token> tokens, Prefix &into) {
+  const std::int64_t bucket = from == nullptr
+                                  ? run::bucket_tokens(static_cast<std::int64_t>(tokens.size()))
+                                  : extension_bucket(tokens.size());
+  ReadProgram &program = read_program(bucket, from != nullptr);
+  if (!into.state_) {
+    into = blank();
   }
-  std::vector<std::int32_t> rows(tokens.begin(), tokens.end());
-  rows.resize(static_cast<std::size_t>(bucket), text::kPad);
-  stage.write("tokens", rows);
-  stage.write("offsets", std::vector<std::int32_t>{0, static_cast<std::int32_t>(tokens.size())});
-  for (const Part &part : parts_) {
-    if (with_state) {
-      const graph::Binding &to = stage.binding(Slot::kState, part.name);
-      stage.state().copy_from(to.offset, prefix.state_, part.offset, part.bytes);
-    }
+  const std::int64_t before = from == nullptr ? 0 : from->length_;
+  program.run(tokens, from == nullptr ? nullptr : &from->state_, into.state_, into.logits_);
+  into.length_ = before + static_cast<std::int64_t>(tokens.size());
+  tokens_read_ += tokens.size();
+}
+
+void Generator::prepare(std::int64_t prompt, std::int64_t candidates) {
+  if (prompt > 0 && candidates > 0) {
+    read_program(run::bucket_tokens(std::min(prompt, l_max())), false);
+    step_program(candidates);
   }
-  stage.run();
-  for (const Part &part : parts_) {
-    const graph::Binding &from = stage.binding(Slot::kState, part.name);
-    prefix.state_.copy_from(part.offset, stage.state(), from.offset, part.bytes);
-  }
-  const graph::Binding &logits = stage.binding(Slot::kOutput, "logits");
-  prefix.logits_.copy_from(0, stage.output(), logits.offset, logits.bytes);
 }
 
 Prefix Generator::read(std::span<const text::Token> prompt) {
-  if (prompt.empty()) {
-    throw Error(CALM_FAILED, "the prompt is empty: expected at least one token");
-  }
-  check_tokens(prompt);
+  check_prompt(prompt);
   // Of a longer one the model sees the end (spec E.8).
-  const auto seen = std::min(prompt.size(), static_cast<std::size_t>(loaded_->model->l_max()));
+  const auto seen = std::min(prompt.size(), static_cast<std::size_t>(l_max()));
   Prefix prefix;
-  feed(prefix, prompt.last(seen), run::bucket_tokens(static_cast<std::int64_t>(seen)), false);
+  read_on(nullptr, prompt.last(seen), prefix);
   prefix.length_ = static_cast<std::int64_t>(prompt.size());
   return prefix;
 }
 
 void Generator::extend(Prefix &prefix, std::span<const text::Token> more) {
   check_tokens(more);
-  const auto longest = static_cast<std::size_t>(loaded_->model->l_max());
+  const auto longest = static_cast<std::size_t>(l_max());
   while (!more.empty()) {
     const std::span<const text::Token> piece = more.first(std::min(more.size(), longest));
-    feed(prefix, piece, extension_bucket(piece.size()), true);
-    prefix.length_ += static_cast<std::int64_t>(piece.size());
+    read_on(&prefix, piece, prefix);
     more = more.subspan(piece.size());
   }
 }
@@ -218,59 +198,26 @@ std::vector<float> Generator::logits(const Prefix &prefix) const {
   return values;
 }
 
-// Every candidate starts from the same state and the same logits.
-void Generator::fan_out(const Prefix &prefix, Decode &decode, std::int64_t candidates) {
-  const graph::Binding &logits = decode.sample.binding(Slot::kInput, "logits");
-  for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(candidates); ++i) {
-    decode.sample.input().copy_from(logits.offset + i * prefix.logits_.bytes(), prefix.logits_, 0,
-                                    prefix.logits_.bytes());
-    for (const Part &part : parts_) {
-      const graph::Binding &to = decode.step.binding(Slot::kState, part.name);
-      decode.step.state().copy_from(to.offset + i * part.bytes, prefix.state_, part.offset,
-                                    part.bytes);
-    }
-  }
-}
-
-// Samples the first tokens from the prefix's logits, then one a step. Ids stay on the device, where
-// the next step finds them.
-void Generator::decode(Decode &decode, std::vector<Follower> &followers, const Sampling &sampling,
-                       const std::vector<std::string> &stops,
+// Samples the first tokens from the prefix's logits, then one a step.
+void Generator::decode(StepProgram &program, std::vector<Follower> &followers,
+                       const Sampling &sampling, const std::vector<std::string> &stops,
                        const std::function<bool()> &cancelled) const {
-  const std::size_t n = followers.size();
-  const graph::Binding &state = decode.step.binding(Slot::kState, "ids");
-  const graph::Binding &scores = decode.step.binding(Slot::kOutput, "log_prob");
+  set_sampling(program.sample_values(), sampling);
+  set_sampling(program.step_values(), sampling);
   std::vector<std::int32_t> ids;
   std::vector<float> log_probs;
-  set_sampling(decode.sample.step(), sampling, 0);
-  decode.sample.run();
-  decode.sample.read("ids", ids);
-  decode.sample.read("log_prob", log_probs);
-  decode.step.state().write(state.offset, ids.data(), state.bytes);
+  program.first(ids, log_probs);
   std::int64_t micro_step = 0;
-  std::int64_t rows = 1;
   for (;;) {
     take(followers, ids, log_probs, stops, *session_);
-    rows = std::min(steps_per_read_, most_left(followers));
+    const std::int64_t rows = std::min(steps_per_read_, most_left(followers));
     if (rows == 0) {
       return;
     }
     if (cancelled && cancelled()) {
       throw Error(CALM_CANCELLED, "stopped while generating");
     }
-    std::uint64_t fence = 0;
-    for (std::uint64_t row = 0; row < static_cast<std::uint64_t>(rows); ++row) {
-      set_sampling(decode.step.step(), sampling, ++micro_step);
-      fence = decode.step.program().start();
-      decode.ids.copy_from(row * state.bytes, decode.step.state(), state.offset, state.bytes);
-      decode.log_probs.copy_from(row * scores.bytes, decode.step.output(), scores.offset,
-                                 scores.bytes);
-    }
-    decode.step.program().wait(fence);
-    ids.resize(n * static_cast<std::size_t>(rows));
-    log_probs.resize(ids.size());
-    decode.ids.read(0, ids.data(), ids.size() * sizeof(std::int32_t));
-    decode.log_probs.read(0, log_probs.data(), log_probs.size() * sizeof(float));
+    program.steps(rows, micro_step, ids, log_probs);
   }
 }
 
@@ -278,13 +225,12 @@ std::vector<Candidate> Generator::generate(const Prefix &prefix, std::int64_t ca
                                            const Sampling &sampling,
                                            const std::vector<std::string> &stops,
                                            const std::function<bool()> &cancelled) {
-  std::vector<Follower> followers(
-      static_cast<std::size_t>(std::max<std::int64_t>(candidates, 0)),
-      Follower(prefix.length_, loaded_->model->l_max(), sampling.max_tokens));
+  std::vector<Follower> followers(static_cast<std::size_t>(std::max<std::int64_t>(candidates, 0)),
+                                  Follower(prefix.length_, l_max(), sampling.max_tokens));
   if (most_left(followers) > 0) {
-    Decode &programs = decode_programs(candidates);
-    fan_out(prefix, programs, candidates);
-    decode(programs, followers, sampling, stops, cancelled);
+    StepProgram &program = step_program(candidates);
+    program.start_from(prefix.state_, prefix.logits_);
+    decode(program, followers, sampling, stops, cancelled);
   }
   return candidates_of(followers);
 }
@@ -293,14 +239,10 @@ std::vector<Candidate> Generator::generate(std::span<const text::Token> prompt,
                                            std::int64_t candidates, const Sampling &sampling,
                                            const std::vector<std::string> &stops,
                                            const std::function<bool()> &cancelled) {
-  if (prompt.empty()) {
-    throw Error(CALM_FAILED, "the prompt is empty: expected at least one token");
-  }
-  check_tokens(prompt);
+  check_prompt(prompt);
   const std::vector<Follower> followers(
       static_cast<std::size_t>(std::max<std::int64_t>(candidates, 0)),
-      Follower(static_cast<std::int64_t>(prompt.size()), loaded_->model->l_max(),
-               sampling.max_tokens));
+      Follower(static_cast<std::int64_t>(prompt.size()), l_max(), sampling.max_tokens));
   if (most_left(followers) == 0) {
     return candidates_of(followers);  // nothing to read the prompt for
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/generate/follower.hpp"
+#include "core/generate/programs.hpp"
 #include "core/run/model_file.hpp"
 #include "core/run/runtime.hpp"
 #include "core/run/stage.hpp"
@@ -33,9 +34,12 @@ class Prefix {
  public:
   /// Tokens read, those the model no longer sees among them.
   std::int64_t length() const { return length_; }
+  /// Of device memory.
+  std::uint64_t bytes() const { return state_.bytes() + logits_.bytes(); }
 
  private:
   friend class Generator;
+  friend class PrefixCache;
   Prefix() = default;
 
   run::Buffer state_;   // one sequence's state tensors, in Generator::parts_'s places
@@ -60,11 +64,18 @@ class Generator {
                                   const Sampling &sampling, const std::vector<std::string> &stops,
                                   const std::function<bool()> &cancelled = {});
 
+  /// Compiles what generate() needs for a prompt of this many tokens, which would else be done
+  /// there.
+  void prepare(std::int64_t prompt, std::int64_t candidates);
+
   /// Reads a prompt. Errors as in generate().
   Prefix read(std::span<const text::Token> prompt);
   /// Reads on where `prefix` ends, at a cost by the number of `more` alone: an interactive line
   /// grows by what was typed. The same state as reading all at once, to rounding.
   void extend(Prefix &prefix, std::span<const text::Token> more);
+  /// Tokens read so far by read() and extend(); those drawn are not counted.
+  std::uint64_t tokens_read() const { return tokens_read_; }
+  std::int64_t l_max() const { return loaded_->model->l_max(); }
   /// A deep copy, to come back to after an extension.
   Prefix copy(const Prefix &prefix);
   /// Log-probabilities up to a constant of what follows, [V].
@@ -78,22 +89,17 @@ class Generator {
   /// a queue, a few at once keep it full, and what was sampled beyond a candidate's end is dropped.
   /// No result depends on it. At first 1 on a device that works in the host's memory, else 8.
   void set_steps_per_read(std::int64_t steps);
-  static constexpr std::int64_t kMaxStepsPerRead = 64;
+  static constexpr std::int64_t kMaxStepsPerRead = StepProgram::kMostRows;
 
  private:
-  struct Decode;
-  /// A tensor of the decode state of one sequence: its place in Prefix::state_.
-  struct Part {
-    std::string name;
-    std::uint64_t offset, bytes;
-  };
-  Decode &decode_programs(std::int64_t sequences);
-  run::Stage &prefill_program(std::int64_t bucket, bool with_state);
+  friend class PrefixCache;
+  static void check_prompt(std::span<const text::Token> prompt);
+  StepProgram &step_program(std::int64_t sequences);
+  ReadProgram &read_program(std::int64_t bucket, bool with_state);
+  /// Reads into `into`, whose memory is used again where it has some; null: from nothing.
+  void read_on(const Prefix *from, std::span<const text::Token> tokens, Prefix &into);
   Prefix blank();
-  void feed(Prefix &prefix, std::span<const text::Token> tokens, std::int64_t bucket,
-            bool with_state);
-  void fan_out(const Prefix &prefix, Decode &decode, std::int64_t candidates);
-  void decode(Decode &decode, std::vector<Follower> &followers, const Sampling &sampling,
+  void decode(StepProgram &program, std::vector<Follower> &followers, const Sampling &sampling,
               const std::vector<std::string> &stops, const std::function<bool()> &cancelled) const;
 
   run::LoadedModel *loaded_;
@@ -101,9 +107,11 @@ class Generator {
   run::Buffer weights_;
   run::SlotBuffers shared_{};
   std::int64_t steps_per_read_ = 1;
-  std::vector<Part> parts_;
-  std::map<std::pair<std::int64_t, bool>, std::unique_ptr<run::Stage>> prefills_;  // bucket, state
-  std::map<std::int64_t, std::unique_ptr<Decode>> decodes_;  // by number of sequences
+  std::uint64_t tokens_read_ = 0;
+  std::vector<StatePart> parts_;    // of what a prefix keeps, from the first program on
+  std::uint64_t logits_bytes_ = 0;  // likewise
+  std::map<std::pair<std::int64_t, bool>, std::unique_ptr<ReadProgram>> reads_;  // bucket, state
+  std::map<std::int64_t, std::unique_ptr<StepProgram>> steps_;  // by number of sequences
 };
 
 }  // namespace calm::generate

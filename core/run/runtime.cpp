@@ -43,7 +43,8 @@ graph::OperatorLookup Runtime::operators() {
   };
 }
 
-std::unique_ptr<Session> Runtime::open(std::string_view spec, calm_workload workload) {
+std::unique_ptr<Session> Runtime::open(std::string_view spec, calm_workload workload,
+                                       const BackendOptions &options) {
   std::string id(spec);
   std::uint32_t device = 0;
   if (const std::size_t colon = spec.find(':'); colon != std::string_view::npos) {
@@ -96,7 +97,7 @@ std::unique_ptr<Session> Runtime::open(std::string_view spec, calm_workload work
                 fmt::format("backend {} has devices 0 to {}, found {}", id, count - 1, device));
   }
   return std::make_unique<Session>(backend, id, device, *host_.table(),
-                                   plugins_.path("backend", id));
+                                   plugins_.path("backend", id), options);
 }
 
 }  // namespace calm::run

@@ -33,7 +33,8 @@ class Runtime {
   /// A session on `spec`: "auto", or a backend's id with an optional ":device". Auto takes the
   /// backend with the highest score for the workload that has a device. CALM_UNAVAILABLE when the
   /// backend asked for cannot be used: never another one instead.
-  std::unique_ptr<Session> open(std::string_view spec, calm_workload workload);
+  std::unique_ptr<Session> open(std::string_view spec, calm_workload workload,
+                                const BackendOptions &options = {});
 
  private:
   ThreadPool pool_;

@@ -49,61 +49,61 @@ void Buffer::copy_from(std::uint64_t offset, const Buffer &src, std::uint64_t sr
 StepBlock::StepBlock(const graph::Program &program)
     : values_(&program.step_values()), bytes_(program.step_bytes()) {}
 
-void StepBlock::set(std::string_view name, double value) {
-  for (const graph::StepValue &v : *values_) {
-    if (v.name != name) {
-      continue;
-    }
-    const auto put = [&](auto typed) {
-      std::memcpy(bytes_.data() + v.offset, &typed, sizeof typed);
-    };
-    switch (v.dtype) {
-      case CALM_F32:
-        put(static_cast<float>(value));
-        break;
-      case CALM_F64:
-        put(value);
-        break;
-      default:
-        throw Error(CALM_INTERNAL, "step value " + v.name + " is not real");
-    }
+StepBlock::Place StepBlock::place(std::string_view name) const {
+  const auto at = std::find_if(values_->begin(), values_->end(),
+                               [name](const graph::StepValue &v) { return v.name == name; });
+  return at == values_->end() ? nullptr : &*at;
+}
+
+void StepBlock::set(Place place, double value) {
+  if (place == nullptr) {
+    return;
+  }
+  const auto put = [&](auto typed) {
+    std::memcpy(bytes_.data() + place->offset, &typed, sizeof typed);
+  };
+  switch (place->dtype) {
+    case CALM_F32:
+      put(static_cast<float>(value));
+      break;
+    case CALM_F64:
+      put(value);
+      break;
+    default:
+      throw Error(CALM_INTERNAL, "step value " + place->name + " is not real");
   }
 }
 
-void StepBlock::set_integer(std::string_view name, std::int64_t value) {
-  for (const graph::StepValue &v : *values_) {
-    if (v.name != name) {
-      continue;
-    }
-    const auto put = [&](auto typed) {
-      std::memcpy(bytes_.data() + v.offset, &typed, sizeof typed);
-    };
-    switch (v.dtype) {
-      case CALM_I32:
-        put(static_cast<std::int32_t>(value));
-        break;
-      case CALM_I64:
-        put(value);
-        break;
-      default:
-        throw Error(CALM_INTERNAL, "step value " + v.name + " is not an integer");
-    }
+void StepBlock::set_integer(Place place, std::int64_t value) {
+  if (place == nullptr) {
+    return;
+  }
+  const auto put = [&](auto typed) {
+    std::memcpy(bytes_.data() + place->offset, &typed, sizeof typed);
+  };
+  switch (place->dtype) {
+    case CALM_I32:
+      put(static_cast<std::int32_t>(value));
+      break;
+    case CALM_I64:
+      put(value);
+      break;
+    default:
+      throw Error(CALM_INTERNAL, "step value " + place->name + " is not an integer");
   }
 }
 
 BoundProgram::BoundProgram(Session &session, std::unique_ptr<graph::Program> program,
-                           calm_executable *executable, const SlotBuffers &buffers)
-    : session_(&session),
-      program_(std::move(program)),
-      executable_(executable),
-      buffers_(buffers),
-      step_(*program_) {
+                           const SlotBuffers &buffers)
+    : session_(&session), program_(std::move(program)), buffers_(buffers), step_(*program_) {
   session.bound_.push_back(this);
 }
 
 BoundProgram::~BoundProgram() {
   unbind();
-  session_->backend().release(session_->handle(), executable_);
+  if (executable_ != nullptr) {
+    session_->backend().release(session_->handle(), executable_);
+  }
   std::erase(session_->bound_, this);
 }
 
@@ -151,9 +151,14 @@ std::string BoundProgram::info() const {
 }
 
 Session::Session(const calm_backend &backend, std::string name, std::uint32_t device,
-                 const calm_host &host, std::string path)
+                 const calm_host &host, std::string path, const BackendOptions &options)
     : backend_(&backend), name_(std::move(name)), path_(std::move(path)) {
-  call(backend.open, device, calm_table{}, &host, &handle_);
+  std::vector<calm_value> records;
+  records.reserve(options.size());
+  for (const OwnedValue &option : options) {
+    records.push_back(option.record());
+  }
+  call(backend.open, device, table(records), &host, &handle_);
 }
 
 std::string Session::who() const {
@@ -199,14 +204,14 @@ std::unique_ptr<graph::Program> Session::plan(graph::Graph graph) {
   }
 }
 
-std::unique_ptr<BoundProgram> Session::compile(graph::Graph graph, const SlotBuffers &buffers) {
-  std::unique_ptr<graph::Program> program = plan(std::move(graph));
+std::unique_ptr<BoundProgram> Session::compile(std::unique_ptr<graph::Program> program,
+                                               const SlotBuffers &buffers) {
   grow_workspace(program->slot_bytes(Slot::kWorkspace));
   SlotBuffers bound = buffers;
   bound[static_cast<std::uint32_t>(Slot::kWorkspace)] = &workspace_;
-  calm_executable *executable = nullptr;
-  call(backend_->compile, handle_, &program->table(), calm_table{}, &executable);
-  auto result = std::make_unique<BoundProgram>(*this, std::move(program), executable, bound);
+  // What the backend gives has an owner before it is given.
+  auto result = std::make_unique<BoundProgram>(*this, std::move(program), bound);
+  call(backend_->compile, handle_, &result->program().table(), calm_table{}, &result->executable_);
   result->bind();
   return result;
 }

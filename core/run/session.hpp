@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/graph/program.hpp"
+#include "core/run/backend_options.hpp"
 
 namespace calm::run {
 
@@ -47,10 +48,17 @@ using SlotBuffers = std::array<Buffer *, graph::kSlots>;
 /// The step-value block of one program: set values by name, hand it to run().
 class StepBlock {
  public:
+  /// A value's entry, for a loop that sets it at every step: looked up once. Null when the program
+  /// does not use that name.
+  using Place = const graph::StepValue *;
+
   explicit StepBlock(const graph::Program &program);
-  /// Converts to the declared dtype; names the program does not use are ignored.
-  void set(std::string_view name, double value);
-  void set_integer(std::string_view name, std::int64_t value);
+  Place place(std::string_view name) const;
+  /// Converts to the declared dtype; values the program does not use are ignored.
+  void set(Place place, double value);
+  void set_integer(Place place, std::int64_t value);
+  void set(std::string_view name, double value) { set(place(name), value); }
+  void set_integer(std::string_view name, std::int64_t value) { set_integer(place(name), value); }
   std::span<const unsigned char> bytes() const { return bytes_; }
 
  private:
@@ -61,8 +69,9 @@ class StepBlock {
 /// A compiled and bound program. Move-only; must not outlive its session.
 class BoundProgram {
  public:
+  /// Compiled and bound by Session::compile.
   BoundProgram(Session &session, std::unique_ptr<graph::Program> program,
-               calm_executable *executable, const SlotBuffers &buffers);
+               const SlotBuffers &buffers);
   ~BoundProgram();
   BoundProgram(const BoundProgram &) = delete;
   BoundProgram &operator=(const BoundProgram &) = delete;
@@ -86,7 +95,7 @@ class BoundProgram {
 
   Session *session_;
   std::unique_ptr<graph::Program> program_;
-  calm_executable *executable_;
+  calm_executable *executable_ = nullptr;
   calm_binding *binding_ = nullptr;
   SlotBuffers buffers_;
   StepBlock step_;
@@ -96,9 +105,10 @@ class BoundProgram {
 /// one.
 class Session {
  public:
-  /// `backend` and `host` must outlive the session. `path` is the plugin's file.
+  /// `backend` and `host` must outlive the session. `path` is the plugin's file. The backend
+  /// refuses an option that it does not know with CALM_INVALID_ARGUMENT.
   Session(const calm_backend &backend, std::string name, std::uint32_t device,
-          const calm_host &host, std::string path = {});
+          const calm_host &host, std::string path = {}, const BackendOptions &options = {});
   ~Session();
   Session(const Session &) = delete;
   Session &operator=(const Session &) = delete;
@@ -111,8 +121,9 @@ class Session {
 
   /// Lowers what the backend refuses until it accepts every node, and plans the storage.
   std::unique_ptr<graph::Program> plan(graph::Graph graph);
-  /// Plans, compiles and binds.
-  std::unique_ptr<BoundProgram> compile(graph::Graph graph, const SlotBuffers &buffers);
+  /// Compiles what plan() gave, and binds it.
+  std::unique_ptr<BoundProgram> compile(std::unique_ptr<graph::Program> program,
+                                        const SlotBuffers &buffers);
 
  private:
   friend class BoundProgram;

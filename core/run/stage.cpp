@@ -1,6 +1,6 @@
 #include "core/run/stage.hpp"
 
-#include <algorithm>
+#include <utility>
 
 #include <calm/cpp/error.hpp>
 
@@ -10,21 +10,17 @@ using graph::Slot;
 
 Stage::Stage(Session &session, graph::Graph graph, const SlotBuffers &shared) {
   SlotBuffers buffers = shared;
-  {
-    // Sizes of the named slots; lowering changes temporaries only.
-    graph.eliminate_dead_code();
-    const graph::Program plan(graph);
-    const auto make = [&](Slot slot, Buffer &own) {
-      if (slot_of(buffers, slot) == nullptr && plan.slot_bytes(slot) > 0) {
-        own = Buffer(session, plan.slot_bytes(slot));
-        slot_of(buffers, slot) = &own;
-      }
-    };
-    make(Slot::kInput, input_);
-    make(Slot::kOutput, output_);
-    make(Slot::kState, state_);
-  }
-  bound_ = session.compile(std::move(graph), buffers);
+  std::unique_ptr<graph::Program> program = session.plan(std::move(graph));
+  const auto make = [&](Slot slot, Buffer &own) {
+    if (slot_of(buffers, slot) == nullptr && program->slot_bytes(slot) > 0) {
+      own = Buffer(session, program->slot_bytes(slot));
+      slot_of(buffers, slot) = &own;
+    }
+  };
+  make(Slot::kInput, input_);
+  make(Slot::kOutput, output_);
+  make(Slot::kState, state_);
+  bound_ = session.compile(std::move(program), buffers);
 }
 
 void Stage::write_bytes(std::string_view name, const void *src, std::uint64_t bytes) {

@@ -35,6 +35,10 @@ class Stage {
   void write(std::string_view name, const std::vector<T> &values) {
     write_bytes(name, values.data(), values.size() * sizeof(T));
   }
+  /// The same without a look at names: `binding` is one of an input, `values` are its bytes.
+  void write(const graph::Binding &binding, const void *values) {
+    input_.write(binding.offset, values, binding.bytes);
+  }
   /// Reads a whole output.
   template <class T>
   void read(std::string_view name, std::vector<T> &out) const {

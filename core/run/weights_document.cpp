@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -44,13 +45,17 @@ void take_weights(const data::Document &document, Weights &weights, const std::s
           fmt::format("{}: tensor {}: expected {}, found {}", path, name, describe(expected),
                       tensor == nullptr ? "none" : describe(tensor->type)));
     }
-    const std::vector<float> values = tensor->as<float>();
+    const std::span<float> values = weights.of(i);
+    if (tensor->bytes.size() != values.size_bytes()) {
+      throw Error(CALM_CORRUPT_DATA,
+                  fmt::format("{}: tensor {}: expected its numbers, found none", path, name));
+    }
+    std::memcpy(values.data(), tensor->bytes.data(), values.size_bytes());
     if (!std::all_of(values.begin(), values.end(), [](float x) { return std::isfinite(x); })) {
       throw Error(
           CALM_CORRUPT_DATA,
           fmt::format("{}: tensor {}: expected finite numbers, found one that is not", path, name));
     }
-    std::copy(values.begin(), values.end(), weights.of(i).begin());
   }
 }
 

@@ -22,6 +22,21 @@ void add_globals(CLI::App &app, GlobalOptions &options) {
   add_machine_options(app, options);
 }
 
+void add_dataset(CLI::App &app, Action &action) {
+  CLI::App *dataset = app.add_subcommand("dataset", "make and look at training data");
+  dataset->require_subcommand(1);
+  add_dataset_encode(*dataset, action);
+  add_dataset_import(*dataset, action);
+  add_dataset_show(*dataset, action);
+  add_dataset_stats(*dataset, action);
+}
+
+// In the order of the help.
+constexpr void (*kVerbs[])(CLI::App &app, Action &action) = {
+    add_train,    add_generate, add_complete, add_define,  add_embed, add_eval,
+    add_forward,  add_info,     add_convert,  add_dataset, add_index, add_search,
+    add_backends, add_plugins,  add_bench,    add_doctor};
+
 }  // namespace
 
 int run_app(int argc, char **argv) {
@@ -33,26 +48,10 @@ int run_app(int argc, char **argv) {
   app.set_help_flag("-h,--help", "print this help and exit");
   app.get_formatter()->column_width(36);
   add_globals(app, context.options);
-  add_train(app, action);
-  add_generate(app, action);
-  add_complete(app, action);
-  add_define(app, action);
-  add_embed(app, action);
-  add_eval(app, action);
-  add_forward(app, action);
-  add_info(app, action);
-  add_convert(app, action);
-  CLI::App *dataset = app.add_subcommand("dataset", "make and look at training data");
-  dataset->require_subcommand(1);
-  add_dataset_encode(*dataset, action);
-  add_dataset_import(*dataset, action);
-  add_dataset_show(*dataset, action);
-  add_dataset_stats(*dataset, action);
-  add_index(app, action);
-  add_search(app, action);
-  add_backends(app, action);
-  add_plugins(app, action);
-  add_doctor(app, action);
+  for (const auto &add_verb : kVerbs) {
+    add_verb(app, action);
+  }
+  context.laps.lap("knowing the options");
 
   if (!parse(app, {argv + std::min(argc, 1), argv + argc}, context.out)) {
     return 0;

@@ -1,3 +1,6 @@
+#include <unistd.h>
+
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,6 +19,20 @@ namespace calm::cli {
 
 namespace {
 
+// Of a device that works in it, 0 in its description; 0 too when the system does not say.
+std::uint64_t host_memory() {
+  const long pages = ::sysconf(_SC_PHYS_PAGES);
+  const long page = ::sysconf(_SC_PAGESIZE);
+  return pages > 0 && page > 0
+             ? static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page)
+             : 0;
+}
+
+std::string memory_text(const calm_device &device) {
+  return device.memory == 0 ? format_bytes(host_memory()) + " of the host"
+                            : format_bytes(device.memory);
+}
+
 Json describe(const BackendState &listed) {
   Json json = {
       {"name", listed.item.id},
@@ -26,8 +43,9 @@ Json describe(const BackendState &listed) {
       {"path", listed.item.path}};
   json["devices"] = Json::array();
   for (const calm_device &device : listed.devices) {
-    json["devices"].push_back(
-        {{"name", copy(device.name)}, {"memory", device.memory}, {"dtypes", copy(device.dtypes)}});
+    json["devices"].push_back({{"name", copy(device.name)},
+                               {"memory", device.memory == 0 ? host_memory() : device.memory},
+                               {"dtypes", copy(device.dtypes)}});
   }
   return json;
 }
@@ -36,10 +54,8 @@ void print(Output &out, const BackendState &listed) {
   out.untrusted(fmt::format("{} {}\n", listed.item.id, listed.version));
   for (std::size_t i = 0; i < listed.devices.size(); ++i) {
     const calm_device &device = listed.devices[i];
-    out.untrusted(fmt::format(
-        "  device {}  {}, {}, {}\n", i, view(device.name),
-        device.memory == 0 ? std::string("memory of the host") : format_bytes(device.memory),
-        view(device.dtypes)));
+    out.untrusted(fmt::format("  device {}  {}, {}, {}\n", i, view(device.name),
+                              memory_text(device), view(device.dtypes)));
   }
   if (listed.unusable.empty()) {
     out.line(fmt::format("  score     train {}, decode {}, batch {}", listed.train, listed.decode,

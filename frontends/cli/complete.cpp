@@ -11,12 +11,14 @@
 #include <calm/cpp/error.hpp>
 #include <calm/cpp/utf8.hpp>
 
+#include "core/base/log.hpp"
 #include "core/generate/completion.hpp"
 #include "core/generate/generator.hpp"
 #include "core/run/model_file.hpp"
 #include "core/text/stop.hpp"
 #include "frontends/cli/context.hpp"
 #include "frontends/cli/default_model.hpp"
+#include "frontends/cli/parse.hpp"
 #include "frontends/cli/prompt.hpp"
 #include "frontends/cli/sampling.hpp"
 #include "frontends/cli/verbs.hpp"
@@ -28,7 +30,7 @@ namespace {
 constexpr std::int64_t kMostOffered = 64;
 
 struct Options {
-  std::string model, cwd;
+  std::string model, cwd, weights;
   std::vector<std::string> typed;
   std::int64_t candidates = 5;
 };
@@ -58,7 +60,16 @@ void show(Context &context, std::string_view typed, const generate::Completion &
   }
 }
 
+std::size_t generated(const std::vector<generate::Candidate> &candidates) {
+  std::size_t tokens = 0;
+  for (const generate::Candidate &candidate : candidates) {
+    tokens += candidate.ids.size();
+  }
+  return tokens;
+}
+
 int run_complete(Context &context, const Options &options) {
+  context.laps.lap("reading the command line");
   const std::string model = find_model(options.model, "shell.cwgt");
   const std::string cwd = folder_of(options);
   const std::string typed = fmt::format("{}", fmt::join(options.typed, " "));
@@ -67,21 +78,35 @@ int run_complete(Context &context, const Options &options) {
   }
   run::Runtime &runtime = context.runtime();
   runtime.plugins().require_one("domain", "shell");
+  context.laps.lap("finding the plugins");
   const calm_domain &domain = runtime.plugins().domain("shell");
+  context.laps.lap("loading the domain");
   run::LoadedModel loaded = run::load_model(runtime, model);
+  context.laps.lap("loading the model");
   const generate::Sampling sampling = model_sampling(loaded.metadata.sampler, context.seed());
   const std::vector<text::Token> prompt = generate::completion_prompt(
       loaded, domain, runtime.host().table(), cwd, typed, sampling.max_tokens);
+  context.laps.lap("gathering the context");
   const std::unique_ptr<run::Session> session =
-      context.open(options.candidates < kFewSequences ? CALM_WORKLOAD_DECODE : CALM_WORKLOAD_BATCH);
+      context.open(options.candidates < kFewSequences ? CALM_WORKLOAD_DECODE : CALM_WORKLOAD_BATCH,
+                   context.weights(options.weights));
+  context.laps.lap("opening the backend");
   generate::Generator generator(loaded, *session);
+  generator.prepare(static_cast<std::int64_t>(prompt.size()), options.candidates);
+  context.laps.lap("compiling");
+  const generate::Prefix prefix = generator.read(prompt);
+  context.laps.lap("reading the prompt");
   const std::vector<generate::Candidate> candidates =
-      generator.generate(prompt, options.candidates, sampling,
+      generator.generate(prefix, options.candidates, sampling,
                          text::parse_stop_conditions(loaded.metadata.stop_conditions),
                          [&context] { return context.runtime().cancelled(); });
+  context.laps.lap("generating");
   for (const generate::Completion &completion : generate::offer(domain, typed, candidates)) {
     show(context, typed, completion);
   }
+  context.laps.lap("offering");
+  log_debug("{} tokens of context, {} generated", prompt.size(), generated(candidates));
+  context.laps.log();
   return 0;
 }
 
@@ -96,6 +121,7 @@ void add_complete(CLI::App &app, Action &action) {
   verb->add_option("-n,--candidates", o.candidates, "continuations to draw, 5")
       ->check(CLI::Range(std::int64_t{1}, kMostOffered));
   verb->add_option("--cwd", o.cwd, "the folder the line is typed in")->option_text("DIR");
+  add_weights_option(*verb, o.weights);
   verb->add_option("prefix", o.typed, "what was typed, after --");
   verb->callback([options, &action] {
     action = [options](Context &context) { return run_complete(context, *options); };

@@ -1,5 +1,7 @@
 #include "frontends/cli/context.hpp"
 
+#include <utility>
+
 #include <calm/cpp/error.hpp>
 
 #include "core/base/log.hpp"
@@ -20,13 +22,27 @@ run::Runtime &Context::runtime() {
   return *runtime_;
 }
 
-std::unique_ptr<run::Session> Context::open(calm_workload workload) {
-  std::unique_ptr<run::Session> session = runtime().open(options.backend, workload);
+std::unique_ptr<run::Session> Context::open(calm_workload workload, std::string_view weights) {
+  run::BackendOptions asked;
+  for (const std::string &list : options.backend_options) {
+    for (OwnedValue &option : run::parse_backend_options(list, "--backend-option")) {
+      run::set_option(asked, std::move(option));
+    }
+  }
+  if (weights != "fp32") {
+    run::set_option(asked, {"weights", CALM_VALUE_STR, 0, 0, std::string(weights)});
+  }
+  std::unique_ptr<run::Session> session = runtime().open(options.backend, workload, asked);
   const std::size_t colon = options.backend.find(':');
   const std::string device =
       colon == std::string::npos ? std::string() : options.backend.substr(colon);
   log_info("backend {}{}", session->name(), device);
   return session;
+}
+
+std::string Context::weights(const std::string &asked) const {
+  const std::string &found = asked.empty() ? options.weights : asked;
+  return found.empty() ? "fp32" : found;
 }
 
 void Context::note(std::string_view text) const {

@@ -9,6 +9,7 @@
 #include "core/base/plugin_scope.hpp"
 #include "core/base/signals.hpp"
 #include "core/run/runtime.hpp"
+#include "frontends/cli/laps.hpp"
 #include "frontends/cli/output.hpp"
 
 namespace calm::cli {
@@ -22,7 +23,9 @@ struct GlobalOptions {
   Color color = Color::kAuto;
   std::vector<std::string> plugin_path;
   std::string backend = "auto";
-  std::uint32_t threads = 0;  ///< 0: one a usable processor
+  std::vector<std::string> backend_options;  ///< KEY=VALUE, or several with blanks between
+  std::string weights;                       ///< of the settings file: see Context::weights
+  std::uint32_t threads = 0;                 ///< 0: one a usable processor
   std::optional<std::uint64_t> seed;
 };
 
@@ -31,12 +34,16 @@ class Context {
  public:
   GlobalOptions options;
   Output out;
+  Laps laps;  ///< since the program started
 
   /// Made on first use. From then on a signal asks to stop instead of ending the process, so
   /// whatever waits for a person's input comes before.
   run::Runtime &runtime();
-  /// The device of --backend; says on stderr which one it is.
-  std::unique_ptr<run::Session> open(calm_workload workload);
+  /// The device of --backend, with the options given for it; says on stderr which one it is.
+  /// `weights` other than fp32, which every backend computes with, is its option of that name.
+  std::unique_ptr<run::Session> open(calm_workload workload, std::string_view weights = "fp32");
+  /// How weights are to be kept: as the verb was told, else as the settings file says, else fp32.
+  std::string weights(const std::string &asked) const;
   std::uint64_t seed() const { return options.seed.value_or(0); }
   /// A line of progress on stderr, without the name of the program; nothing with -q.
   void note(std::string_view text) const;

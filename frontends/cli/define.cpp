@@ -18,6 +18,7 @@
 #include "frontends/cli/context.hpp"
 #include "frontends/cli/default_model.hpp"
 #include "frontends/cli/definition.hpp"
+#include "frontends/cli/parse.hpp"
 #include "frontends/cli/prompt.hpp"
 #include "frontends/cli/sampling.hpp"
 #include "frontends/cli/verbs.hpp"
@@ -27,7 +28,7 @@ namespace calm::cli {
 namespace {
 
 struct Options {
-  std::string model;
+  std::string model, weights;
   std::vector<std::string> words;
 };
 
@@ -77,7 +78,8 @@ int run_define(Context &context, const Options &options) {
   const std::string word = fmt::format("{}", fmt::join(options.words, " "));
   run::LoadedModel loaded = run::load_model(context.runtime(), model);
   const std::vector<text::Token> prompt = make_prompt(loaded, model, word, false);
-  const std::unique_ptr<run::Session> session = context.open(CALM_WORKLOAD_DECODE);
+  const std::unique_ptr<run::Session> session =
+      context.open(CALM_WORKLOAD_DECODE, context.weights(options.weights));
   generate::Generator generator(loaded, *session);
   const std::vector<generate::Candidate> candidates =
       generator.generate(prompt, 1, model_sampling(loaded.metadata.sampler, context.seed()),
@@ -103,6 +105,7 @@ void add_define(CLI::App &app, Action &action) {
   Options &o = *options;
   verb->add_option("-m,--model", o.model, "CWGT file; ~/.local/share/calm/dictionary.cwgt")
       ->envname("CALM_MODEL");
+  add_weights_option(*verb, o.weights);
   verb->add_option("word", o.words, "the word, or words of one expression")->required();
   verb->callback([options, &action] {
     action = [options](Context &context) { return run_define(context, *options); };

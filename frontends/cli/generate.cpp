@@ -18,6 +18,7 @@
 #include "core/text/template.hpp"
 #include "core/text/tokenizer.hpp"
 #include "frontends/cli/context.hpp"
+#include "frontends/cli/parse.hpp"
 #include "frontends/cli/progress.hpp"
 #include "frontends/cli/prompt.hpp"
 #include "frontends/cli/verbs.hpp"
@@ -27,7 +28,7 @@ namespace calm::cli {
 namespace {
 
 struct Options {
-  std::string model, input, raw;
+  std::string model, input, raw, weights;
   bool input_given = false;
   std::optional<double> temperature, top_p, min_p;
   std::optional<std::int64_t> top_k, max_tokens, candidates;
@@ -114,7 +115,8 @@ int run_generate(Context &context, const Options &options) {
       options.raw.empty() ? text::parse_stop_conditions(loaded.metadata.stop_conditions)
                           : std::vector<std::string>();
   const std::unique_ptr<run::Session> session =
-      context.open(candidates < kFewSequences ? CALM_WORKLOAD_DECODE : CALM_WORKLOAD_BATCH);
+      context.open(candidates < kFewSequences ? CALM_WORKLOAD_DECODE : CALM_WORKLOAD_BATCH,
+                   context.weights(options.weights));
   generate::Generator generator(loaded, *session);
 
   const auto start = std::chrono::steady_clock::now();
@@ -159,6 +161,7 @@ void add_generate(CLI::App &app, Action &action) {
       ->check(CLI::NonNegativeNumber);
   verb->add_option("-n,--candidates", o.candidates, "independent continuations, 1")
       ->check(CLI::Range(std::int64_t{1}, kMaxCandidates));
+  add_weights_option(*verb, o.weights);
   verb->add_flag("--full", o.rendering.full, "put the prompt in front");
   verb->add_flag("-s,--special-tokens", o.rendering.specials, "show special tokens by name");
   verb->add_flag("--show-fields", o.show_fields, "print the fields of the template and end");

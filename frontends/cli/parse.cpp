@@ -137,6 +137,11 @@ void add_machine_options(CLI::App &app, GlobalOptions &options) {
   app.add_option("--backend", options.backend, "auto, or a backend's name, \":device\" allowed")
       ->option_text("NAME")
       ->envname("CALM_BACKEND");
+  app.add_option("--backend-option", options.backend_options,
+                 "what the backend is to do otherwise; repeatable")
+      ->option_text("KEY=VALUE")
+      ->allow_extra_args(false)
+      ->envname("CALM_BACKEND_OPTION");
   app.add_option("--threads", options.threads, "processors to use; 0: all")
       ->option_text("N")
       ->check(CLI::Range(0, 4096))
@@ -145,6 +150,13 @@ void add_machine_options(CLI::App &app, GlobalOptions &options) {
       ->option_text("N")
       ->check(CLI::Range(std::int64_t{0}, std::numeric_limits<std::int64_t>::max()))
       ->envname("CALM_SEED");
+}
+
+void add_weights_option(CLI::App &verb, std::string &weights) {
+  verb.add_option("--weights", weights, "how weights are kept while running: fp32, bf16 or int8")
+      ->option_text("KIND")
+      ->check(CLI::IsMember({"fp32", "bf16", "int8"}))
+      ->envname("CALM_WEIGHTS");
 }
 
 bool parse(CLI::App &app, const std::vector<std::string> &words, Output &out) {

@@ -12,8 +12,11 @@ class App;
 namespace calm::cli {
 
 /// Options about the machine and the run's randomness, which every program of ours takes: --color,
-/// --plugin-path, --backend, --threads, --seed, with their CALM_* variables.
+/// --plugin-path, --backend, --backend-option, --threads, --seed, with their CALM_* variables.
 void add_machine_options(CLI::App &app, GlobalOptions &options);
+
+/// --weights of a verb that runs a model, for Context::weights.
+void add_weights_option(CLI::App &verb, std::string &weights);
 
 /// Parses the words after the program's name. False when help or the version was asked for, and
 /// printed to `out`. CALM_INVALID_ARGUMENT as one line that names the word and the nearest known

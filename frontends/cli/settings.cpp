@@ -13,6 +13,7 @@
 #include <calm/cpp/error.hpp>
 #include <calm/cpp/value.hpp>
 
+#include "core/run/backend_options.hpp"
 #include "core/run/values.hpp"
 #include "core/train/config_file.hpp"
 
@@ -21,10 +22,8 @@ namespace calm::cli {
 namespace {
 
 constexpr calm_value_spec kKeys[] = {
-    spec_str("backend", "auto"),
-    spec_i64("threads", 0, 0, 4096),
-    spec_i64("seed", 0, 0, 9.2e18),
-    spec_str("color", "auto"),
+    spec_str("backend", "auto"), spec_i64("threads", 0, 0, 4096), spec_i64("seed", 0, 0, 9.2e18),
+    spec_str("color", "auto"),   spec_str("backend-option", ""),  spec_str("weights", ""),
 };
 
 std::string settings_path() {
@@ -50,6 +49,13 @@ Color read_color(const std::string &text) {
   throw Error(CALM_INVALID_ARGUMENT, "color: expected auto, always or never, found " + text);
 }
 
+std::string read_weights(const std::string &text) {
+  if (text == "fp32" || text == "bf16" || text == "int8") {
+    return text;
+  }
+  throw Error(CALM_INVALID_ARGUMENT, "weights: expected fp32, bf16 or int8, found " + text);
+}
+
 }  // namespace
 
 void apply_settings(const CLI::App &app, GlobalOptions &options) {
@@ -65,6 +71,10 @@ void apply_settings(const CLI::App &app, GlobalOptions &options) {
         throw Error(CALM_INVALID_ARGUMENT, fmt::format("unknown section [{}]", setting.section));
       }
       const run::Values values = run::Values::resolve(schema, std::span(&setting.value, 1), "");
+      if (name == "weights") {  // a flag of verbs, which wins there
+        options.weights = read_weights(values.at(name).text);
+        continue;
+      }
       if (app.get_option("--" + name)->count() > 0) {
         continue;
       }
@@ -74,6 +84,10 @@ void apply_settings(const CLI::App &app, GlobalOptions &options) {
         options.threads = static_cast<std::uint32_t>(values.integer(name));
       } else if (name == "seed") {
         options.seed = static_cast<std::uint64_t>(values.integer(name));
+      } else if (name == "backend-option") {
+        const std::string &list = values.at(name).text;
+        run::parse_backend_options(list, name);
+        options.backend_options = {list};
       } else {
         options.color = read_color(values.at(name).text);
       }

@@ -27,6 +27,7 @@ void add_index(CLI::App &app, Action &action);
 void add_search(CLI::App &app, Action &action);
 void add_backends(CLI::App &app, Action &action);
 void add_plugins(CLI::App &app, Action &action);
+void add_bench(CLI::App &app, Action &action);
 void add_doctor(CLI::App &app, Action &action);
 // Of `calm dataset`.
 void add_dataset_encode(CLI::App &app, Action &action);

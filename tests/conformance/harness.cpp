@@ -58,6 +58,11 @@ std::vector<std::string> wanted_backends() {
   return {std::istream_iterator<std::string>(names), std::istream_iterator<std::string>()};
 }
 
+run::BackendOptions wanted_options() {
+  const char *given = std::getenv("CALM_TEST_BACKEND_OPTIONS");
+  return run::parse_backend_options(given == nullptr ? "" : given, "CALM_TEST_BACKEND_OPTIONS");
+}
+
 std::vector<Target> targets() {
   std::vector<Target> all;
   const std::vector<std::string> wanted = wanted_backends();
@@ -97,12 +102,12 @@ std::string target_name(const testing::TestParamInfo<Target> &info) {
   return info.param.backend + "_" + std::string(dtype_name(info.param.real));
 }
 
-Device::Device(const Target &target, std::uint32_t threads)
+Device::Device(const Target &target, std::uint32_t threads, const run::BackendOptions &options)
     : target_(target),
       pool_(threads),
       host_(pool_),
       session_(std::make_unique<run::Session>(registry().backend(target.backend), target.backend, 0,
-                                              *host_.table())) {}
+                                              *host_.table(), std::string(), options)) {}
 
 graph::OperatorLookup operator_lookup() {
   return
@@ -202,10 +207,14 @@ void Prepared::check_zones() const {
 
 Array Prepared::get(Slot slot, std::string_view name) const {
   const graph::Binding &binding = plan_->binding(slot, name);
-  std::vector<unsigned char> bytes(binding.bytes);
-  buffer(slot).read(program_.moved(slot, binding.offset), bytes.data(), bytes.size());
-  Array out{binding.type.dtype, {}, decode(binding.type.dtype, bytes), binding.type.axis0};
-  out.shape.assign(binding.type.shape, binding.type.shape + binding.type.rank);
+  return read(slot, binding.offset, binding.type);
+}
+
+Array Prepared::read(Slot slot, std::uint64_t offset, const calm_type &type) const {
+  std::vector<unsigned char> bytes(bytes_of(type));
+  buffer(slot).read(program_.moved(slot, offset), bytes.data(), bytes.size());
+  Array out{type.dtype, {}, decode(type.dtype, bytes), type.axis0};
+  out.shape.assign(type.shape, type.shape + type.rank);
   return out;
 }
 

@@ -20,7 +20,8 @@
 #include "tests/conformance/spaced.hpp"
 
 // Runs cases on every backend found beside the tests (and on CALM_PLUGIN_PATH), in every real dtype
-// it has. A backend joins by being a plugin there. CALM_TEST_BACKENDS="reference cuda" picks some.
+// it has. A backend joins by being a plugin there. CALM_TEST_BACKENDS="reference cuda" picks some;
+// CALM_TEST_BACKEND_OPTIONS="simd=avx2 …" is what their sessions are opened with.
 namespace calm::conformance {
 
 struct Target {
@@ -30,6 +31,8 @@ struct Target {
 void PrintTo(const Target &target, std::ostream *out);
 /// The names in CALM_TEST_BACKENDS; none: every backend is tested.
 std::vector<std::string> wanted_backends();
+/// The options in CALM_TEST_BACKEND_OPTIONS.
+run::BackendOptions wanted_options();
 /// Backends to test that have a usable device, times their dtypes.
 std::vector<Target> targets();
 /// Those with f64, where gradients are compared with finite differences.
@@ -39,7 +42,8 @@ std::string target_name(const testing::TestParamInfo<Target> &info);
 /// A session on the first device of a backend.
 class Device {
  public:
-  explicit Device(const Target &target, std::uint32_t threads = 2);
+  explicit Device(const Target &target, std::uint32_t threads = 2,
+                  const run::BackendOptions &options = wanted_options());
   calm_dtype real() const { return target_.real; }
   run::Session &session() { return *session_; }
 
@@ -69,6 +73,7 @@ class Prepared {
   run::StepBlock &step() { return step_; }
   void run();
   Array get(graph::Slot slot, std::string_view name) const;
+  Array read(graph::Slot slot, std::uint64_t offset, const calm_type &type) const;
 
  private:
   std::vector<unsigned char> contents(std::uint32_t slot) const;

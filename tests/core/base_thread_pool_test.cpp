@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <iterator>
 #include <numeric>
 #include <thread>
 #include <vector>
@@ -98,6 +101,22 @@ TEST(ThreadPool, OneThreadNeedsNoWorker) {
   bool elsewhere = false;
   pool.parallel_for(9, [&](std::uint32_t) { elsewhere |= std::this_thread::get_id() != self; });
   EXPECT_FALSE(elsewhere);
+}
+
+std::ptrdiff_t threads_of_this_process() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
+}
+
+// A short program has no work for them.
+TEST(ThreadPool, StartsNoWorkerBeforeAJobForTwo) {
+  const std::ptrdiff_t before = threads_of_this_process();
+  ThreadPool pool(9);
+  int alone = 0;
+  pool.parallel_for(1, [&](std::uint32_t) { ++alone; });
+  EXPECT_EQ(alone, 1);
+  EXPECT_EQ(pool.threads(), 9u);
+  // Not more than before; fewer when those of an earlier test were just ending.
+  EXPECT_LE(threads_of_this_process(), before);
 }
 
 TEST(ThreadPool, StartsAndStopsWithoutAJob) {

@@ -43,6 +43,44 @@ TEST(OpenSession, NeverTakesAnotherBackendThanTheOneAskedFor) {
   EXPECT_EQ(open_error("reference:").status(), CALM_INVALID_ARGUMENT);
 }
 
+TEST(OpenSession, PassesOptionsOnToTheBackend) {
+  const BackendOptions options = parse_backend_options("speed=3 mode=fast", "--test");
+  try {
+    model_test::runtime().open("reference", CALM_WORKLOAD_TRAIN, options);
+    FAIL() << "it was opened";
+  } catch (const Error &e) {
+    EXPECT_EQ(e.status(), CALM_INVALID_ARGUMENT);
+    EXPECT_STREQ(e.what(), "the reference backend has no option \"speed\"");
+  }
+}
+
+TEST(BackendOptions, AreWhatTheyLookLike) {
+  const BackendOptions options =
+      parse_backend_options(" a=3  b=-2.5 c=true d=false\te=avx2 f= g=1x h=x=y ", "--test");
+  ASSERT_EQ(options.size(), 8u);
+  EXPECT_EQ(options[0].type, CALM_VALUE_I64);
+  EXPECT_EQ(options[0].i64, 3);
+  EXPECT_EQ(options[1].type, CALM_VALUE_F64);
+  EXPECT_EQ(options[1].f64, -2.5);
+  EXPECT_EQ(options[2].type, CALM_VALUE_BOOL);
+  EXPECT_EQ(options[2].i64, 1);
+  EXPECT_EQ(options[3].i64, 0);
+  for (std::size_t i = 4; i < 8; ++i) {
+    EXPECT_EQ(options[i].type, CALM_VALUE_STR);
+  }
+  EXPECT_EQ(options[4].text, "avx2");
+  EXPECT_EQ(options[5].text, "");
+  EXPECT_EQ(options[6].text, "1x");
+  EXPECT_EQ(options[7].text, "x=y");
+}
+
+TEST(BackendOptions, OfOneNameTheLastCounts) {
+  const BackendOptions options = parse_backend_options("a=1 b=2 a=3", "--test");
+  ASSERT_EQ(options.size(), 2u);
+  EXPECT_EQ(options[1].name, "a");
+  EXPECT_EQ(options[1].i64, 3);
+}
+
 TEST(Buffer, IsZeroedCopiedAndMoved) {
   const std::unique_ptr<Session> session = model_test::reference();
   Buffer a(*session, 64);
@@ -99,7 +137,7 @@ TEST(Session, RefusesBuffersThatAreMissingOrTooSmall) {
   SlotBuffers buffers{};
   slot_of(buffers, Slot::kInput) = &input;
   try {
-    session->compile(twice(layout, 4), buffers);
+    session->compile(session->plan(twice(layout, 4)), buffers);
     FAIL() << "it was bound";
   } catch (const Error &e) {
     EXPECT_EQ(e.status(), CALM_INTERNAL);
@@ -136,6 +174,12 @@ TEST(StepBlock, ConvertsToTheDeclaredTypes) {
   EXPECT_EQ(at(0, 0.0F), 0.1F);
   EXPECT_EQ(at(1, std::int64_t{0}), std::int64_t{1} << 40);
   EXPECT_EQ(at(2, std::int32_t{0}), -3);
+  // By place, for loops.
+  const StepBlock::Place row = block.place("row");
+  block.set_integer(row, 7);
+  EXPECT_EQ(at(2, std::int32_t{0}), 7);
+  EXPECT_EQ(block.place("nobody asks for this"), nullptr);
+  block.set(block.place("nobody asks for this"), 1.0);
   EXPECT_THROW(block.set("row", 1.0), Error);
   EXPECT_THROW(block.set_integer("rate", 1), Error);
 }
