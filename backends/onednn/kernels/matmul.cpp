@@ -1,0 +1,390 @@
+// Products of rows by a packed matrix, out[t, n] = sum over k of a[t, k] op(b)[k, n], and sums over
+// rows, out[m, n] += sum over t of a[t, m] b[t, n]  (calm/ops/matmul.h).
+//
+// A tile of sums stays in registers: 6 rows of 64 columns are 24 of AVX-512's 32 registers, 6 of 16
+// columns 12 of AVX2's 16. Every sum runs over k in order with one multiply-add a term, whatever
+// the number of rows: a row of a prefill and the same row of a decode step have the same bits.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "onednn/kernels/matmul.cpp"
+#include "onednn/simd.hpp"
+// After simd.hpp.
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <calm/ops/matmul.h>
+
+#include <algorithm>
+#include <array>
+
+#include "onednn/fuse.hpp"
+#include "onednn/math-inl.hpp"
+#include "onednn/pack.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace calm::onednn::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+constexpr std::size_t kLanes = HWY_LANES(float);
+// Rows and vectors of a tile.
+constexpr std::size_t kRows = kLanes == 1 ? 2 : 6;
+constexpr std::size_t kVectors = kLanes >= 16 ? 4 : kLanes == 8 ? 2 : 4;
+
+/// Consecutive packed weights as floats.
+template <WeightType type>
+struct Weights;
+template <>
+struct Weights<WeightType::kF32> {
+  using Element = float;
+  static HWY_INLINE V load(D d, const float *from) { return hn::LoadU(d, from); }
+};
+template <>
+struct Weights<WeightType::kBf16> {
+  using Element = std::uint16_t;
+  static HWY_INLINE V load(D d, const std::uint16_t *from) {
+    const hn::Rebind<std::uint16_t, D> d16;
+    const hn::RebindToUnsigned<D> d32;
+    return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(d32, hn::LoadU(d16, from))));
+  }
+};
+template <>
+struct Weights<WeightType::kInt8> {
+  using Element = std::int8_t;
+  static HWY_INLINE V load(D d, const std::int8_t *from) {
+    const hn::Rebind<std::int8_t, D> d8;
+    const hn::RebindToSigned<D> d32;
+    return hn::ConvertTo(d, hn::PromoteTo(d32, hn::LoadU(d8, from)));
+  }
+};
+
+/// The first `n` lanes.
+HWY_INLINE void store_first(V v, D d, float *to, std::size_t n) {
+  if (n >= kLanes) {
+    hn::StoreU(v, d, to);
+  } else {
+    hn::BlendedStore(v, hn::FirstN(d, n), d, to);
+  }
+}
+
+struct Product {
+  const float *a;
+  std::size_t a_stride;
+  float *out;
+  std::size_t out_stride;
+  std::size_t k, columns;  // columns that exist from the tile's first on
+  std::size_t width;       // of the panel
+  const float *scales;     // int8
+  Finish finish;
+  const float *more;  // rows to add, or a bias
+  std::size_t more_stride;
+  float *finished;  // of an activation
+  std::size_t finished_stride;
+};
+
+HWY_INLINE V load_first(D d, const float *from, std::size_t n) {
+  return n >= kLanes ? hn::LoadU(d, from) : hn::MaskedLoad(hn::FirstN(d, n), d, from);
+}
+
+/// What is left to do with a vector of a tile's sums at row r, column c, n of whose lanes exist.
+HWY_INLINE void finish(const Product &p, std::size_t r, std::size_t c, std::size_t n, V sum) {
+  const D d;
+  if (p.finish == Finish::kAdd) {
+    sum = hn::Add(sum, load_first(d, p.more + r * p.more_stride + c, n));
+  } else if (p.finish == Finish::kBiasSoftplus) {
+    sum = hn::Add(sum, load_first(d, p.more + c, n));
+    store_first(softplus_of(d, sum), d, p.finished + r * p.finished_stride + c, n);
+  } else if (p.finish == Finish::kGelu) {
+    store_first(gelu_of(d, sum), d, p.finished + r * p.finished_stride + c, n);
+  }
+  if (p.out != nullptr) {
+    store_first(sum, d, p.out + r * p.out_stride + c, n);
+  }
+}
+
+/// A tile of R rows and N vectors of columns.
+template <WeightType type, std::size_t R, std::size_t N>
+HWY_INLINE void multiply(const Product &p, const typename Weights<type>::Element *panel) {
+  const D d;
+  V sums[R][N];
+  for (std::size_t r = 0; r < R; ++r) {
+    for (std::size_t v = 0; v < N; ++v) {
+      sums[r][v] = hn::Zero(d);
+    }
+  }
+  for (std::size_t k = 0; k < p.k; ++k) {
+    V b[N];
+    for (std::size_t v = 0; v < N; ++v) {
+      b[v] = Weights<type>::load(d, panel + k * p.width + v * kLanes);
+    }
+    for (std::size_t r = 0; r < R; ++r) {
+      const V a = hn::Set(d, p.a[r * p.a_stride + k]);
+      for (std::size_t v = 0; v < N; ++v) {
+        sums[r][v] = hn::MulAdd(a, b[v], sums[r][v]);
+      }
+    }
+  }
+  if constexpr (type == WeightType::kInt8) {
+    for (std::size_t r = 0; r < R; ++r) {
+      for (std::size_t v = 0; v < N; ++v) {
+        sums[r][v] = hn::Mul(sums[r][v], hn::LoadU(d, p.scales + v * kLanes));
+      }
+    }
+  }
+  // Whole tiles go from registers to memory: sums over a few k notice every choice.
+  const bool whole = p.columns >= N * kLanes;
+  if (whole && p.finish == Finish::kNone) {
+    for (std::size_t r = 0; r < R; ++r) {
+      for (std::size_t v = 0; v < N; ++v) {
+        hn::StoreU(sums[r][v], d, p.out + r * p.out_stride + v * kLanes);
+      }
+    }
+    return;
+  }
+  if (whole && p.finish == Finish::kAdd) {
+    for (std::size_t r = 0; r < R; ++r) {
+      for (std::size_t v = 0; v < N; ++v) {
+        const V more = hn::LoadU(d, p.more + r * p.more_stride + v * kLanes);
+        hn::StoreU(hn::Add(sums[r][v], more), d, p.out + r * p.out_stride + v * kLanes);
+      }
+    }
+    return;
+  }
+  // A copy, for what a loop indexes cannot stay in registers in the paths above either.
+  HWY_ALIGN float tile[R * N * kLanes];
+  for (std::size_t r = 0; r < R; ++r) {
+    for (std::size_t v = 0; v < N; ++v) {
+      hn::Store(sums[r][v], d, tile + (r * N + v) * kLanes);
+    }
+  }
+  for (std::size_t r = 0; r < R; ++r) {
+    for (std::size_t v = 0; v < N && v * kLanes < p.columns; ++v) {
+      finish(p, r, v * kLanes, p.columns - v * kLanes, hn::Load(d, tile + (r * N + v) * kLanes));
+    }
+  }
+}
+
+/// All rows of N vectors of columns.
+template <WeightType type, std::size_t N>
+HWY_NOINLINE void multiply_rows(Product p, std::size_t rows,
+                                const typename Weights<type>::Element *panel) {
+  for (; rows >= kRows; rows -= kRows) {
+    multiply<type, kRows, N>(p, panel);
+    p.a += kRows * p.a_stride;
+    p.out += p.out == nullptr ? 0 : kRows * p.out_stride;
+    p.more += p.finish == Finish::kAdd ? kRows * p.more_stride : 0;
+    p.finished += p.finished == nullptr ? 0 : kRows * p.finished_stride;
+  }
+  switch (rows) {
+    case 5:
+      multiply<type, std::min<std::size_t>(5, kRows), N>(p, panel);
+      break;
+    case 4:
+      multiply<type, std::min<std::size_t>(4, kRows), N>(p, panel);
+      break;
+    case 3:
+      multiply<type, std::min<std::size_t>(3, kRows), N>(p, panel);
+      break;
+    case 2:
+      multiply<type, std::min<std::size_t>(2, kRows), N>(p, panel);
+      break;
+    case 1:
+      multiply<type, 1, N>(p, panel);
+      break;
+    default:
+      break;
+  }
+}
+
+template <WeightType type>
+HWY_INLINE void multiply_call(const Call &call) {
+  using Element = typename Weights<type>::Element;
+  const PackShape shape = pack_shape(*call.node);
+  Product p{};
+  p.k = shape.k;
+  p.a_stride = call.ins[CALM_MATMUL_A].stride;
+  p.finish = finish_of(*call.node);
+  const Operand out = call.outs[0];
+  const Operand more =
+      p.finish == Finish::kAdd || p.finish == Finish::kBiasSoftplus ? call.ins[2] : Operand{};
+  const Operand finished =
+      p.finish == Finish::kGelu || p.finish == Finish::kBiasSoftplus ? call.outs[1] : Operand{};
+  p.out_stride = out.stride;
+  p.more_stride = more.stride;
+  p.finished_stride = finished.stride;
+  const std::byte *const packed = call.ins[CALM_MATMUL_B].data;
+  const auto *panel = reinterpret_cast<const Element *>(
+      packed + PackShape{shape.k, shape.n, false, type}.scale_bytes());
+  for (std::size_t n = 0; n < shape.n; n += kPanel) {
+    p.width = std::min(kPanel, shape.padded() - n);
+    for (std::size_t c = 0; c < p.width;) {
+      p.a = call.ins[CALM_MATMUL_A].at<const float>(call.begin);
+      p.out = out ? out.at(call.begin) + n + c : nullptr;
+      p.more =
+          more ? more.at<const float>(p.finish == Finish::kAdd ? call.begin : 0) + n + c : nullptr;
+      p.finished = finished ? finished.at(call.begin) + n + c : nullptr;
+      p.scales = reinterpret_cast<const float *>(packed) + n + c;
+      p.columns = n + c < shape.n ? shape.n - n - c : 0;
+      const std::size_t vectors = std::min(kVectors, (p.width - c) / kLanes);
+      if (vectors == kVectors) {
+        multiply_rows<type, kVectors>(p, call.rows(), panel + c);
+      } else if (vectors == 3) {
+        multiply_rows<type, std::min<std::size_t>(3, kVectors)>(p, call.rows(), panel + c);
+      } else if (vectors == 2) {
+        multiply_rows<type, std::min<std::size_t>(2, kVectors)>(p, call.rows(), panel + c);
+      } else {
+        multiply_rows<type, 1>(p, call.rows(), panel + c);
+      }
+      c += vectors * kLanes;
+    }
+    panel += shape.k * p.width;
+  }
+}
+
+void multiply_f32(const Call &call) { multiply_call<WeightType::kF32>(call); }
+void multiply_bf16(const Call &call) { multiply_call<WeightType::kBf16>(call); }
+void multiply_int8(const Call &call) { multiply_call<WeightType::kInt8>(call); }
+
+struct RowSum {
+  const float *a, *b;
+  std::size_t a_stride, b_stride, rows;
+  float *out;
+  std::size_t out_stride, columns;
+};
+
+/// R rows of `out` and N vectors of columns, the last one whole or not.
+template <std::size_t R, std::size_t N, bool whole>
+HWY_INLINE void add_rows(const RowSum &p) {
+  const D d;
+  const auto rest = hn::FirstN(d, p.columns - (N - 1) * kLanes);
+  const auto load = [&](const float *from, std::size_t v) HWY_ATTR {
+    return whole || v + 1 < N ? hn::LoadU(d, from + v * kLanes)
+                              : hn::MaskedLoad(rest, d, from + v * kLanes);
+  };
+  V sums[R][N];
+  for (std::size_t r = 0; r < R; ++r) {
+    for (std::size_t v = 0; v < N; ++v) {
+      sums[r][v] = hn::Zero(d);
+    }
+  }
+  for (std::size_t t = 0; t < p.rows; ++t) {
+    V b[N];
+    for (std::size_t v = 0; v < N; ++v) {
+      b[v] = load(p.b + t * p.b_stride, v);
+    }
+    for (std::size_t r = 0; r < R; ++r) {
+      const V a = hn::Set(d, p.a[t * p.a_stride + r]);
+      for (std::size_t v = 0; v < N; ++v) {
+        sums[r][v] = hn::MulAdd(a, b[v], sums[r][v]);
+      }
+    }
+  }
+  for (std::size_t r = 0; r < R; ++r) {
+    for (std::size_t v = 0; v < N; ++v) {
+      float *const to = p.out + r * p.out_stride;
+      const V sum = hn::Add(load(to, v), sums[r][v]);
+      if (whole || v + 1 < N) {
+        hn::StoreU(sum, d, to + v * kLanes);
+      } else {
+        hn::BlendedStore(sum, rest, d, to + v * kLanes);
+      }
+    }
+  }
+}
+
+template <std::size_t N, bool whole>
+HWY_NOINLINE void add_columns(RowSum p, std::size_t m) {
+  std::size_t i = 0;
+  for (; i + kRows <= m; i += kRows) {
+    add_rows<kRows, N, whole>(p);
+    p.a += kRows;
+    p.out += kRows * p.out_stride;
+  }
+  for (; i < m; ++i) {
+    add_rows<1, N, whole>(p);
+    ++p.a;
+    p.out += p.out_stride;
+  }
+}
+
+template <std::size_t N>
+HWY_INLINE void add_tail(const RowSum &p, std::size_t m) {
+  if (p.columns % kLanes == 0) {
+    add_columns<N, true>(p, m);
+  } else {
+    add_columns<N, false>(p, m);
+  }
+}
+
+void multiply_over_rows(const Call &call) {
+  const std::size_t m = call.node->extent(CALM_MATMUL_A, 1);
+  const std::size_t n = call.node->extent(CALM_MATMUL_B, 1);
+  RowSum p{};
+  p.a_stride = call.ins[CALM_MATMUL_A].stride;
+  p.b_stride = call.ins[CALM_MATMUL_B].stride;
+  p.rows = call.rows();
+  p.out_stride = n;
+  if (p.rows == 0) {
+    return;
+  }
+  for (std::size_t c = 0; c < n; c += kVectors * kLanes) {
+    p.a = call.ins[CALM_MATMUL_A].at<const float>(call.begin);
+    p.b = call.ins[CALM_MATMUL_B].at<const float>(call.begin) + c;
+    p.out = call.outs[0].at(0) + c;
+    p.columns = std::min(n - c, kVectors * kLanes);
+    switch ((p.columns + kLanes - 1) / kLanes) {
+      case 1:
+        add_tail<1>(p, m);
+        break;
+      case 2:
+        add_tail<std::min<std::size_t>(2, kVectors)>(p, m);
+        break;
+      case 3:
+        add_tail<std::min<std::size_t>(3, kVectors)>(p, m);
+        break;
+      default:
+        add_tail<kVectors>(p, m);
+        break;
+    }
+  }
+}
+
+}  // namespace calm::onednn::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace calm::onednn {
+namespace {
+
+constexpr Variants kMultiplyF32 = CALM_VARIANTS(multiply_f32);
+constexpr Variants kMultiplyBf16 = CALM_VARIANTS(multiply_bf16);
+constexpr Variants kMultiplyInt8 = CALM_VARIANTS(multiply_int8);
+constexpr Variants kSumRows = CALM_VARIANTS(multiply_over_rows);
+constexpr std::string_view kByMatrix[] = {
+    "r[T,K] r[C,D] | bb -> r[T,N]", "r[T,K] r[C,D] r[T,N] | bb -> r[T,N]",
+    "r[T,K] r[C,D] | bb -> r[T,N] r[T,N]", "r[T,K] r[C,D] r[N] | bb -> r[T,N] r[T,N]"};
+constexpr std::string_view kOverRows = "r[T,M] r[T,N] | bb -> r[M,N]";
+
+// By WeightType and Finish.
+#define CALM_PRODUCTS(run_)                                             \
+  {                                                                     \
+    {.op = CALM_OP_MATMUL, .signature = kByMatrix[0], .run = run_},     \
+        {.op = CALM_OP_MATMUL, .signature = kByMatrix[1], .run = run_}, \
+        {.op = CALM_OP_MATMUL, .signature = kByMatrix[2], .run = run_}, \
+        {.op = CALM_OP_MATMUL, .signature = kByMatrix[3], .run = run_}, \
+  }
+const Kernel kProducts[3][4] = {CALM_PRODUCTS(kMultiplyF32), CALM_PRODUCTS(kMultiplyBf16),
+                                CALM_PRODUCTS(kMultiplyInt8)};
+const Kernel kSum = {.op = CALM_OP_MATMUL, .signature = kOverRows, .run = kSumRows, .sums = 1};
+
+}  // namespace
+
+const Kernel *matmul_kernel(const Node &node, WeightType type) {
+  if (node.attrs[CALM_MATMUL_TRANSPOSE_A].i64 == 0) {
+    return &kProducts[static_cast<std::size_t>(type)][static_cast<std::size_t>(finish_of(node))];
+  }
+  return node.attrs[CALM_MATMUL_TRANSPOSE_B].i64 == 0 ? &kSum : nullptr;
+}
+
+}  // namespace calm::onednn
+#endif

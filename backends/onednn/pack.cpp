@@ -1,0 +1,98 @@
+#include "onednn/pack.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+namespace calm::onednn {
+namespace {
+
+/// Element (k, n) of op(b).
+struct Source {
+  const float *b;
+  std::size_t k_step, n_step;
+  float at(std::size_t k, std::size_t n) const { return b[k * k_step + n * n_step]; }
+};
+
+/// Rounds to the nearest, ties to even; NaN stays NaN.
+std::uint16_t bf16_of(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  if (std::isnan(x)) {
+    return static_cast<std::uint16_t>((bits >> 16) | 0x40U);
+  }
+  return static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
+}
+
+/// Columns [n, n + columns) of one panel, zeros up to its width.
+template <class Element, class Convert>
+void pack_panel(const Source &source, std::size_t depth, std::size_t n, std::size_t columns,
+                std::size_t width, Element *panel, Convert convert) {
+  // In blocks of k, so that columns stored one after another are read in whole cache lines.
+  constexpr std::size_t kBlock = 16;
+  for (std::size_t k0 = 0; k0 < depth; k0 += kBlock) {
+    const std::size_t k1 = std::min(k0 + kBlock, depth);
+    for (std::size_t j = 0; j < width; ++j) {
+      for (std::size_t k = k0; k < k1; ++k) {
+        panel[k * width + j] = j < columns ? convert(source.at(k, n + j), n + j) : Element{0};
+      }
+    }
+  }
+}
+
+void set_scales(const PackShape &shape, const Source &source, std::size_t first, std::size_t last,
+                float *scales) {
+  for (std::size_t n = first; n < last; ++n) {
+    float most = 0;
+    for (std::size_t k = 0; k < shape.k; ++k) {
+      most = std::max(most, std::fabs(source.at(k, n)));
+    }
+    scales[n] = most / 127.0F;
+  }
+  if (last == shape.n) {
+    std::fill(scales + last, scales + shape.padded(), 0.0F);
+  }
+}
+
+}  // namespace
+
+std::size_t PackShape::bytes() const {
+  const std::size_t element = type == WeightType::kF32 ? 4 : type == WeightType::kBf16 ? 2 : 1;
+  // A vector's load of the last int8s may reach past them.
+  return scale_bytes() + k * padded() * element + 64;
+}
+
+void pack(const PackShape &shape, const float *b, std::size_t first, std::size_t last,
+          std::byte *packed) {
+  const Source source{b, shape.transposed ? 1 : shape.n, shape.transposed ? shape.k : 1};
+  auto *const scales = reinterpret_cast<float *>(packed);
+  if (shape.type == WeightType::kInt8) {
+    set_scales(shape, source, first, last, scales);
+  }
+  std::byte *const panels = packed + shape.scale_bytes();
+  for (std::size_t n = first; n < last; n += kPanel) {
+    const std::size_t columns = std::min(kPanel, last - n);
+    const std::size_t width = std::min(kPanel, shape.padded() - n);
+    switch (shape.type) {
+      case WeightType::kF32:
+        pack_panel(source, shape.k, n, columns, width,
+                   reinterpret_cast<float *>(panels) + n * shape.k,
+                   [](float x, std::size_t) { return x; });
+        break;
+      case WeightType::kBf16:
+        pack_panel(source, shape.k, n, columns, width,
+                   reinterpret_cast<std::uint16_t *>(panels) + n * shape.k,
+                   [](float x, std::size_t) { return bf16_of(x); });
+        break;
+      case WeightType::kInt8:
+        pack_panel(source, shape.k, n, columns, width,
+                   reinterpret_cast<std::int8_t *>(panels) + n * shape.k,
+                   [scales](float x, std::size_t column) {
+                     const float scale = scales[column];
+                     return static_cast<std::int8_t>(scale == 0 ? 0 : std::lrint(x / scale));
+                   });
+        break;
+    }
+  }
+}
+
+}  // namespace calm::onednn
