@@ -1,9 +1,10 @@
-// One training step of each preset: packed batches with the lengths of dictionary data, and the
-// same batch as padding to the longest sequence would make it. `tokens_per_s` counts real tokens
-// only.
-#include <benchmark/benchmark.h>
-
+// One training step of each preset: packed batches with the lengths of dictionary data, one after
+// another as a run meets them (their buckets differ), and the same batches as padding to the
+// longest sequence would make them. `tokens_per_s` counts real tokens only.
+#include <algorithm>
 #include <numeric>
+#include <string>
+#include <vector>
 
 #include "bench/common.hpp"
 #include "core/train/stages.hpp"
@@ -11,12 +12,15 @@
 namespace calm::bench {
 namespace {
 
-void train_step(benchmark::State &state, const std::string &preset, bool padded) {
-  run::LoadedModel loaded = preset_model(preset);
-  const run::Values training = preset_training(preset);
-  const calm_trainer &trainer = machine().runtime.plugins().trainer("next_token");
-  const auto sequences = training.integer("batch_size");
-  const data::Dataset real = dictionary_like(static_cast<std::size_t>(sequences));
+constexpr std::uint32_t kBatches = 4;
+
+struct Batch {
+  data::Batch packed;
+  double real_rows = 0;
+};
+
+Batch make_batch(std::int64_t sequences, std::int64_t l_max, std::uint32_t draw, bool padded) {
+  const data::Dataset real = dictionary_like(static_cast<std::size_t>(sequences), draw);
   std::size_t longest = 0;
   for (std::size_t i = 0; i < real.size(); ++i) {
     longest = std::max(longest, real.sequence(i).size());
@@ -24,38 +28,63 @@ void train_step(benchmark::State &state, const std::string &preset, bool padded)
   const data::Dataset &used = padded ? uniform(real.size(), longest) : real;
   std::vector<std::uint32_t> all(real.size());
   std::iota(all.begin(), all.end(), 0U);
-  const data::Batch batch = data::pack(used, all, sequences, loaded.model->l_max());
+  return {data::pack(used, all, sequences, l_max),
+          static_cast<double>(real.tokens.size() - real.size())};
+}
+
+void train_step(benchmark::State &state, const Size &size, bool padded) {
+  const run::LoadedModel loaded = preset_model(size.preset);
+  const run::Values training = preset_training(size.preset);
+  const calm_trainer &trainer = machine().runtime.plugins().trainer("next_token");
+  std::vector<Batch> batches;
+  for (std::uint32_t i = 0; i < kBatches; ++i) {
+    batches.push_back(make_batch(size.batch, loaded.model->l_max(), i, padded));
+  }
+  const PeakMemory peak;
   train::Stages stages(*machine().session, *loaded.model, {&trainer, &training}, {});
   stages.upload(*loaded.weights);
   train::Stages::MicroBatch micro;
   micro.lr = 1e-4;
-  stages.train(batch, micro);  // compiles
-  stages.read_metrics();
-  for ([[maybe_unused]] auto _ : state) {
-    ++micro.t;
-    stages.train(batch, micro);
+  for (const Batch &batch : batches) {
+    stages.train(batch.packed, micro);  // compiles
     stages.read_metrics();
   }
-  const auto real_rows = static_cast<double>(real.tokens.size() - real.size());
-  state.counters["rows"] = static_cast<double>(batch.tokens.size());
-  state.counters["real_tokens"] = real_rows;
-  state.counters["tokens_per_s"] = benchmark::Counter(
-      real_rows * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+  double rows = 0;
+  double real_rows = 0;
+  const Stopwatch watch;
+  for ([[maybe_unused]] auto _ : state) {
+    const Batch &batch = batches[micro.t % kBatches];
+    ++micro.t;
+    stages.train(batch.packed, micro);
+    stages.read_metrics();
+    rows += static_cast<double>(batch.packed.tokens.size());
+    real_rows += batch.real_rows;
+  }
+  const double seconds = watch.seconds();
+  state.counters["peak_MB"] = peak.megabytes();
+  const auto steps = static_cast<double>(state.iterations());
+  const double tokens = real_rows / steps;
+  const Work work = work_of(loaded.model->config());
+  report(state, tokens, train_limit(work, measured_rates(machine().threads), tokens), seconds);
+  state.counters["rows"] = rows / steps;
+  state.counters["real_tokens"] = tokens;
   state.counters["device_MB"] = static_cast<double>(stages.device_bytes()) / 1e6;
 }
 
-BENCHMARK_CAPTURE(train_step, nano_packed, "nano", false)
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime();
-BENCHMARK_CAPTURE(train_step, nano_padded, "nano", true)
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime();
-BENCHMARK_CAPTURE(train_step, micro_packed, "micro", false)
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime();
-BENCHMARK_CAPTURE(train_step, mini_packed, "mini", false)
-    ->Unit(benchmark::kMillisecond)
-    ->UseRealTime();
+void add(const Size &size, const char *kind, bool padded) {
+  add_case(std::string("train_step/") + size.preset + "_" + kind,
+           [size, padded](benchmark::State &state) { train_step(state, size, padded); })
+      ->Unit(benchmark::kMillisecond)
+      ->UseRealTime();
+}
 
 }  // namespace
+
+void add_train_cases() {
+  for (const Size &size : kSizes) {
+    add(size, "packed", false);
+  }
+  add(kSizes[0], "padded", true);
+}
+
 }  // namespace calm::bench
