@@ -113,8 +113,9 @@ calm_executable *compile(Session &session, const calm_program *program, calm_tab
   const Arena arena(executable->plan, session.host.threads);
   executable->arena_bytes = arena.bytes;
   if (session.scratch.bytes() < arena.bytes) {
-    session.scratch = {};
-    session.scratch = reference::HostMemory(session.host, arena.bytes, reference::kBufferAlign);
+    // The old memory stays until there is new: those who use it run on when there is none.
+    reference::HostMemory larger(session.host, arena.bytes, reference::kBufferAlign);
+    session.scratch = std::move(larger);
     for (calm_binding *const binding : session.bindings) {
       locate(session, *binding);
     }

@@ -85,6 +85,8 @@ void run_segment(Session &session, calm_binding &binding, std::uint32_t index);
 /// Memory an executable needs of the session: of the run, then the reference's scratch, then each
 /// worker's.
 struct Arena {
+  /// Who has memory of his own: never more work at a time than there are shards.
+  std::uint32_t workers_count;
   std::uint64_t scratch, workers, bytes;
   Arena(const Plan &plan, std::uint32_t threads);
 };

@@ -2,6 +2,8 @@
 
 #include <calm/cpp/error.hpp>
 
+#include <algorithm>
+
 #include "onednn/executable.hpp"
 
 namespace calm::onednn {
@@ -103,14 +105,22 @@ class Locator {
 }  // namespace
 
 Arena::Arena(const Plan &plan, std::uint32_t threads)
-    : scratch(aligned(plan.shared_bytes)),
+    : workers_count(1),
+      scratch(aligned(plan.shared_bytes)),
       workers(scratch + aligned(plan.scratch_bytes)),
-      bytes(workers + threads * aligned(plan.worker_bytes)) {}
+      bytes(0) {
+  for (const Segment &segment : plan.segments) {
+    const std::size_t most = std::min<std::size_t>(segment.most_shards + 1, threads);
+    workers_count = std::max(workers_count, static_cast<std::uint32_t>(most));
+  }
+  bytes = workers + workers_count * aligned(plan.worker_bytes);
+}
 
 void locate(Session &session, calm_binding &binding) {
   const Plan &plan = binding.executable->plan;
   binding.workers.clear();
-  for (std::uint32_t w = 0; w < session.host.threads; ++w) {
+  const std::uint32_t workers = Arena(plan, session.host.threads).workers_count;
+  for (std::uint32_t w = 0; w < workers; ++w) {
     const Locator locator(session, binding, w);
     std::vector<WorkerSegment> &segments = binding.workers.emplace_back();
     for (const Segment &segment : plan.segments) {
@@ -137,9 +147,8 @@ void locate(Session &session, calm_binding &binding) {
     for (const Tail &tail : segment.tails) {
       tails.push_back(locator.address(tail.place));
     }
-    binding.offsets.push_back(segment.by_sequence ? reinterpret_cast<const std::int32_t *>(
-                                                        locator.address(segment.offsets))
-                                                  : nullptr);
+    binding.offsets.push_back(
+        reinterpret_cast<const std::int32_t *>(locator.address(segment.offsets)));
   }
 }
 

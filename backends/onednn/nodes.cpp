@@ -104,7 +104,7 @@ bool has_lanes([[maybe_unused]] Level level) {
 }
 
 void choose_kernel(const calm_program &program, NodeInfo &info, Level level, WeightType weights,
-                   const Products *products) {
+                   Products *products) {
   if (!is_f32(info.node) || !has_lanes(level)) {
     return;
   }
@@ -246,7 +246,7 @@ const calm_tensor &ProgramInfo::tensor(std::uint32_t id) const {
 }
 
 ProgramInfo inspect(const calm_program &program, Level level, WeightType weights,
-                    const Products *products) {
+                    Products *products) {
   reference::validate(&program);
   ProgramInfo info{&program, {}, {}, 0};
   for (std::uint32_t i = 0; i < program.nodes.count; ++i) {

@@ -58,7 +58,7 @@ void set_axes(NodeInfo &info);
 /// Checks the program and chooses kernels. Throws reference::NodeError or Error.
 /// `products`: null when our own kernels do all products.
 ProgramInfo inspect(const calm_program &program, Level level, WeightType weights,
-                    const Products *products);
+                    Products *products);
 
 /// Elements between records of a dense tensor with that axis.
 std::size_t record_elements(const calm_type &type, Axis axis);

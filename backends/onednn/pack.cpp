@@ -24,7 +24,8 @@ std::uint16_t bf16_of(float x) {
 }
 
 /// Columns [n, n + columns) of one panel, zeros up to its width.
-template <class Element, class Convert>
+/// kDepth rows of the sum lie side by side.
+template <std::size_t kDepth, class Element, class Convert>
 void pack_panel(const Source &source, std::size_t depth, std::size_t n, std::size_t columns,
                 std::size_t width, Element *panel, Convert convert) {
   // In blocks of k, so that columns stored one after another are read in whole cache lines.
@@ -33,7 +34,8 @@ void pack_panel(const Source &source, std::size_t depth, std::size_t n, std::siz
     const std::size_t k1 = std::min(k0 + kBlock, depth);
     for (std::size_t j = 0; j < width; ++j) {
       for (std::size_t k = k0; k < k1; ++k) {
-        panel[k * width + j] = j < columns ? convert(source.at(k, n + j), n + j) : Element{0};
+        const std::size_t at = (k / kDepth * width + j) * kDepth + k % kDepth;
+        panel[at] = j < columns ? convert(source.at(k, n + j), n + j) : Element{0};
       }
     }
   }
@@ -44,7 +46,8 @@ void set_scales(const PackShape &shape, const Source &source, std::size_t first,
   for (std::size_t n = first; n < last; ++n) {
     float most = 0;
     for (std::size_t k = 0; k < shape.k; ++k) {
-      most = std::max(most, std::fabs(source.at(k, n)));
+      const float size = std::fabs(source.at(k, n));
+      most = size <= most || std::isnan(most) ? most : size;
     }
     scales[n] = most / 127.0F;
   }
@@ -58,7 +61,7 @@ void set_scales(const PackShape &shape, const Source &source, std::size_t first,
 std::size_t PackShape::bytes() const {
   const std::size_t element = type == WeightType::kF32 ? 4 : type == WeightType::kBf16 ? 2 : 1;
   // A vector's load of the last int8s may reach past them.
-  return scale_bytes() + k * padded() * element + 64;
+  return scale_bytes() + (k + kBf16Depth - 1) * padded() * element + 64;
 }
 
 void pack(const PackShape &shape, const float *b, std::size_t first, std::size_t last,
@@ -69,27 +72,30 @@ void pack(const PackShape &shape, const float *b, std::size_t first, std::size_t
     set_scales(shape, source, first, last, scales);
   }
   std::byte *const panels = packed + shape.scale_bytes();
+  const std::size_t even = (shape.k + kBf16Depth - 1) / kBf16Depth * kBf16Depth;
   for (std::size_t n = first; n < last; n += kPanel) {
     const std::size_t columns = std::min(kPanel, last - n);
     const std::size_t width = std::min(kPanel, shape.padded() - n);
     switch (shape.type) {
       case WeightType::kF32:
-        pack_panel(source, shape.k, n, columns, width,
-                   reinterpret_cast<float *>(panels) + n * shape.k,
-                   [](float x, std::size_t) { return x; });
+        pack_panel<1>(source, shape.k, n, columns, width,
+                      reinterpret_cast<float *>(panels) + n * shape.k,
+                      [](float x, std::size_t) { return x; });
         break;
       case WeightType::kBf16:
-        pack_panel(source, shape.k, n, columns, width,
-                   reinterpret_cast<std::uint16_t *>(panels) + n * shape.k,
-                   [](float x, std::size_t) { return bf16_of(x); });
+        pack_panel<kBf16Depth>(source, shape.k, n, columns, width,
+                               reinterpret_cast<std::uint16_t *>(panels) + n * even,
+                               [](float x, std::size_t) { return bf16_of(x); });
         break;
       case WeightType::kInt8:
-        pack_panel(source, shape.k, n, columns, width,
-                   reinterpret_cast<std::int8_t *>(panels) + n * shape.k,
-                   [scales](float x, std::size_t column) {
-                     const float scale = scales[column];
-                     return static_cast<std::int8_t>(scale == 0 ? 0 : std::lrint(x / scale));
-                   });
+        pack_panel<1>(
+            source, shape.k, n, columns, width,
+            reinterpret_cast<std::int8_t *>(panels) + n * shape.k,
+            [scales](float x, std::size_t column) {
+              // Neither: a column of zeros, or one that is not finite and so is its scale.
+              const float steps = x / scales[column];
+              return static_cast<std::int8_t>(std::fabs(steps) < 128 ? std::lrint(steps) : 0);
+            });
         break;
     }
   }

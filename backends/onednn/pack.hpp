@@ -19,6 +19,8 @@ enum class WeightType : std::uint32_t { kF32, kBf16, kInt8 };
 
 inline constexpr std::size_t kPanel = 64;  ///< columns
 inline constexpr std::size_t kUnit = 16;   ///< what a panel's width is a multiple of
+/// bf16: rows 2 i and 2 i + 1 of a panel lie side by side, column by column.
+inline constexpr std::size_t kBf16Depth = 2;
 
 /// op(b) is [k, n]; `transposed`: stored [n, k].
 struct PackShape {

@@ -26,7 +26,14 @@ constexpr std::size_t kBlockElements = 8192;
 class Planner {
  public:
   Planner(const ProgramInfo &info, Products *products)
-      : info_(info), products_(products), storage_(info, plan_) {}
+      : info_(info), products_(products), storage_(info, plan_) {
+    for (const NodeInfo &node : info.nodes) {
+      if (node.offsets != CALM_NONE && node.tokens) {
+        one_offsets_ = ragged_ == nullptr || (one_offsets_ && ragged_->offsets == node.offsets);
+        ragged_ = &node;
+      }
+    }
+  }
 
   Plan make() {
     const Schedule order = schedule(info_);
@@ -81,8 +88,7 @@ class Planner {
       segment.rows = node.rows;
       if (node.offsets != CALM_NONE) {
         segment.by_sequence = true;
-        segment.offsets = storage_.place(node.offsets);
-        segment.sequences = static_cast<std::size_t>(info_.tensor(node.offsets).type.shape[0]) - 1;
+        set_offsets(node, segment);
       }
       for (std::size_t k = 0; k < node.operands.size(); ++k) {
         if (node.axes[k] == Axis::kRows && node.type(k).dtype != 0) {
@@ -92,6 +98,10 @@ class Planner {
           sums += count(node.type(k)) * sizeof(double);
         }
       }
+    }
+    const NodeInfo &any = info_.nodes[group.nodes[0]];
+    if (!segment.by_sequence && any.tokens && one_offsets_ && any.rows == ragged_->rows) {
+      set_offsets(*ragged_, segment);
     }
     const std::size_t most =
         sums == 0 ? 2 * kMostShards : std::clamp(kMostSumBytes / sums, kFewestShards, kMostShards);
@@ -110,16 +120,33 @@ class Planner {
     return segment;
   }
 
-  /// Nodes that want their blocks in opposite orders are in different passes.
+  void set_offsets(const NodeInfo &node, Segment &segment) const {
+    segment.offsets = storage_.place(node.offsets);
+    segment.sequences = static_cast<std::size_t>(info_.tensor(node.offsets).type.shape[0]) - 1;
+  }
+
+  /// Nodes that want their blocks in opposite orders are in different passes, and so is a node that
+  /// goes down the rows from what makes the rows before a block's, which it reads.
   std::vector<Pass> passes_of(const Group &group) const {
     std::vector<Pass> passes(1);
     Order order = Order::kAny;
+    std::vector<std::uint32_t> made;  // in this pass
     for (const std::uint32_t index : group.nodes) {
       const NodeInfo &node = info_.nodes[index];
       const Order wanted = node.kernel->order;
-      if (wanted != Order::kAny && order != Order::kAny && wanted != order) {
-        passes.emplace_back();
+      bool unfinished = false;
+      for (std::size_t k = 0; wanted == Order::kDescending && k < node.inputs(); ++k) {
+        unfinished =
+            unfinished || (((node.kernel->reaches >> k) & 1U) != 0 &&
+                           std::find(made.begin(), made.end(), node.operands[k]) != made.end());
       }
+      if (unfinished || (wanted != Order::kAny && order != Order::kAny && wanted != order)) {
+        passes.emplace_back();
+        made.clear();
+        order = Order::kAny;
+      }
+      made.insert(made.end(), node.operands.begin() + static_cast<std::ptrdiff_t>(node.inputs()),
+                  node.operands.end());
       order = wanted == Order::kAny ? order : wanted;
       passes.back().descending = order == Order::kDescending;
       Item item;
@@ -153,9 +180,7 @@ class Planner {
     for (Pass &pass : segment.passes) {
       for (Item &item : pass.items) {
         if (info_.nodes[item.number].onednn) {
-          const std::size_t n = record_elements(item.node.outs[0], Axis::kRows);
-          const std::size_t stride = item.places.back().stride;
-          item.product = products_->product(item.node, std::max(stride, n));
+          item.product = products_->product(item.node);
           product_scratch_ = std::max<std::uint64_t>(product_scratch_, item.product->scratch());
         }
       }
@@ -191,7 +216,7 @@ class Planner {
 
   /// Values others read must be finite in dead rows, which no shard visits.
   void add_tails(const Group &, Segment &segment) const {
-    if (!segment.by_sequence) {
+    if (segment.offsets.in == Place::In::kNothing) {
       return;
     }
     for (const Pass &pass : segment.passes) {
@@ -209,6 +234,8 @@ class Planner {
   }
 
   const ProgramInfo &info_;
+  const NodeInfo *ragged_ = nullptr;  ///< a node over sequences of tokens
+  bool one_offsets_ = false;          ///< all of them are over the same sequences
   Products *products_;
   std::uint64_t product_scratch_ = 0;
   Plan plan_;

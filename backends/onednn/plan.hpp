@@ -72,7 +72,9 @@ struct Tail {
 struct Segment {
   std::size_t rows = 0;
   bool by_sequence = false;
-  Place offsets;  ///< of sequences, when by_sequence
+  /// Of sequences: rows behind the last are not done. Not only when by_sequence: a segment of rows
+  /// that reads what such a one made finds zeros there, which not every operator can take.
+  Place offsets;
   std::size_t sequences = 0;
   std::size_t most_shards = 1;
   std::size_t most_rows = 0;   ///< of a shard

@@ -6,6 +6,7 @@
 #include <calm/cpp/error.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -44,6 +45,10 @@ DnnlModule *the_module() {
   return module;
 }
 
+std::size_t element(const ProductSpec &spec) {
+  return spec.bf16 ? sizeof(std::uint16_t) : sizeof(float);
+}
+
 bool is_over_rows(const Node &node) { return node.attrs[CALM_MATMUL_TRANSPOSE_A].i64 != 0; }
 
 ProductSpec spec_of(const Node &node, bool bf16) {
@@ -63,19 +68,15 @@ ProductSpec spec_of(const Node &node, bool bf16) {
 
 }  // namespace
 
-std::size_t Product::b_at() const {
-  return aligned(kChunk * spec.k * (spec.bf16 ? sizeof(std::uint16_t) : sizeof(float)));
-}
-std::size_t Product::rest_at() const {
-  return b_at() + (spec.over_rows ? aligned(kChunk * spec.n *
-                                            (spec.bf16 ? sizeof(std::uint16_t) : sizeof(float)))
-                                  : 0);
+std::size_t Product::b_at() const { return aligned(kChunk * spec.k * element(spec)); }
+std::size_t Product::out_at() const {
+  return b_at() + (spec.over_rows ? aligned(kChunk * spec.n * element(spec)) : 0);
 }
 std::size_t Product::primitive_at() const {
-  return rest_at() + (rest == nullptr ? 0 : aligned(kProductRows * spec.n * sizeof(float)));
+  return out_at() + (spec.over_rows ? 0 : aligned(kChunk * spec.n * sizeof(float)));
 }
 std::size_t Product::scratch() const {
-  std::size_t most = rest == nullptr ? 0 : rest->scratch();
+  std::size_t most = 0;
   for (const auto &size : sizes) {
     most = std::max(most, size->scratch());
   }
@@ -85,12 +86,8 @@ std::size_t Product::scratch() const {
 ProductRun::ProductRun(std::shared_ptr<const Product> of, const std::byte *packed,
                        std::byte *scratch)
     : product(std::move(of)) {
-  std::byte *const primitives = scratch + product->primitive_at();
   for (std::size_t i = 0; i < sizes.size(); ++i) {
-    sizes[i] = product->sizes[i]->bind(packed, primitives);
-  }
-  if (product->rest != nullptr) {
-    rest = product->rest->bind(packed, primitives);
+    sizes[i] = product->sizes[i]->bind(packed, scratch + product->primitive_at());
   }
 }
 
@@ -101,7 +98,7 @@ Products::Products(bool bf16) : bf16_(bf16), module_(the_module()) {
   }
 }
 
-bool Products::takes(const Node &node, WeightType weights) const {
+bool Products::takes(const Node &node, WeightType weights) {
   // Below these oneDNN takes longer than our own kernels (README.md).
   constexpr std::size_t kFewestTerms = 8;
   constexpr std::size_t kFewestSums = 16;
@@ -109,9 +106,13 @@ bool Products::takes(const Node &node, WeightType weights) const {
       node.extent(CALM_MATMUL_A, 0) < kProductRows) {
     return false;
   }
-  const ProductSpec spec = spec_of(node, bf16_);
-  return !bf16_ || (spec.over_rows ? std::min(spec.k, spec.n) >= kFewestSums
-                                   : spec.k >= kFewestTerms && spec.n >= kFewestTerms);
+  ProductSpec spec = spec_of(node, bf16_);
+  if (bf16_ && (spec.over_rows ? std::min(spec.k, spec.n) < kFewestSums
+                               : std::min(spec.k, spec.n) < kFewestTerms)) {
+    return false;
+  }
+  spec.rows = kChunk;
+  return !compiled(spec)->is_reference();
 }
 
 std::shared_ptr<const CompiledProduct> Products::compiled(const ProductSpec &spec) {
@@ -122,9 +123,8 @@ std::shared_ptr<const CompiledProduct> Products::compiled(const ProductSpec &spe
   return known;
 }
 
-std::shared_ptr<const Product> Products::product(const Node &node, std::size_t out_stride) {
+std::shared_ptr<const Product> Products::product(const Node &node) {
   ProductSpec spec = spec_of(node, bf16_);
-  spec.out_stride = out_stride;
   std::shared_ptr<const Product> &known = products_[spec];
   if (known == nullptr) {
     auto made = std::make_shared<Product>();
@@ -132,11 +132,6 @@ std::shared_ptr<const Product> Products::product(const Node &node, std::size_t o
     for (std::size_t i = 0; i < made->sizes.size(); ++i) {
       spec.rows = (i + 1) * kProductRows;
       made->sizes[i] = compiled(spec);
-    }
-    if (!spec.over_rows) {
-      spec.rows = kProductRows;
-      spec.out_stride = spec.n;
-      made->rest = compiled(spec);
     }
     known = std::move(made);
   }

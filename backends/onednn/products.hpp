@@ -1,6 +1,6 @@
 // Products of matrices that oneDNN does instead of kernels/matmul.cpp, when the session's options
-// ask for it: primitives are compiled with the program, for 16, 32, 48 and 64 rows. The rows of a
-// block that are left over are copied to 16.
+// ask for it: primitives are compiled with the program, for 16, 32, 48 and 64 rows. Other numbers
+// of rows are padded with zeros to one of these.
 #pragma once
 
 #include <array>
@@ -23,12 +23,10 @@ struct Product {
   ProductSpec spec;
   /// Of kProductRows times 1, 2, 3 and 4 rows.
   std::array<std::shared_ptr<const CompiledProduct>, kProductSizes> sizes;
-  /// By a matrix: of kProductRows rows to memory without gaps.
-  std::shared_ptr<const CompiledProduct> rest;
 
-  /// Offsets in a run's scratch memory: operands of the primitives, results of `rest`, oneDNN's.
+  /// Offsets in a run's scratch memory: copies of the operands and of the result, oneDNN's.
   std::size_t b_at() const;
-  std::size_t rest_at() const;
+  std::size_t out_at() const;
   std::size_t primitive_at() const;
   std::size_t scratch() const;
 };
@@ -40,7 +38,6 @@ struct ProductRun {
 
   std::shared_ptr<const Product> product;
   std::array<std::unique_ptr<BoundProduct>, kProductSizes> sizes;
-  std::unique_ptr<BoundProduct> rest;
 };
 
 /// Which products oneDNN does, and its primitives. Products of a shape are shared.
@@ -49,9 +46,9 @@ class Products {
   /// Loads oneDNN. CALM_UNAVAILABLE when it is not there, or has no bf16 on this processor.
   explicit Products(bool bf16);
 
-  /// By shape and options alone, so that a program gives the same bits each time.
-  bool takes(const Node &node, WeightType weights) const;
-  std::shared_ptr<const Product> product(const Node &node, std::size_t out_stride);
+  /// By shape, options and instruction set alone, so that a program gives the same bits each time.
+  bool takes(const Node &node, WeightType weights);
+  std::shared_ptr<const Product> product(const Node &node);
   std::shared_ptr<MatrixPacker> packer(const PackShape &shape);
   bool bf16() const { return bf16_; }
   /// "oneDNN 2.6.3, bf16"

@@ -13,7 +13,10 @@ namespace {
 /// Elements of sums that one task adds up.
 constexpr std::size_t kCombine = 16384;
 
-/// A worker's memory for as long as a task runs. There are as many as threads, so one is free.
+/// A worker's memory for as long as a task runs: the first free one. Who goes past number i leaves
+/// a holder behind at i, so with n tasks at a time nobody gets beyond number n - 1 (Moir &
+/// Anderson, Wait-free algorithms for fast, long-lived renaming, 1995); there are fewer shards
+/// than 64.
 class Lease {
  public:
   explicit Lease(std::atomic<std::uint64_t> *busy) : busy_(busy) {
@@ -42,10 +45,14 @@ struct Task {
   std::atomic<std::uint64_t> busy{0};
 };
 
+std::size_t live_rows(const Segment &segment, const std::int32_t *offsets) {
+  return static_cast<std::size_t>(offsets[segment.sequences]);
+}
+
 /// Whole sequences, so that shards have about the same rows; the last ends with the last live row.
 void cut_by_sequence(const Segment &segment, const std::int32_t *offsets,
                      std::vector<Shard> &shards) {
-  const auto live = static_cast<std::size_t>(offsets[segment.sequences]);
+  const std::size_t live = live_rows(segment, offsets);
   const std::size_t even = live / segment.most_shards + 1;
   shards.clear();
   Shard shard;
@@ -61,15 +68,18 @@ void cut_by_sequence(const Segment &segment, const std::int32_t *offsets,
       shard = {shard.end, shard.end, s + 1, s + 1};
     }
   }
+  if (shards.empty()) {
+    shards.push_back(shard);  // of no sequences
+  }
 }
 
-void cut_rows(const Segment &segment, std::vector<Shard> &shards) {
-  const std::size_t blocks = (segment.rows + segment.block - 1) / segment.block;
+void cut_rows(const Segment &segment, std::size_t rows, std::vector<Shard> &shards) {
+  const std::size_t blocks = (rows + segment.block - 1) / segment.block;
   shards.clear();
   for (std::size_t i = 0; i < segment.most_shards; ++i) {
     const std::size_t first = i * blocks / segment.most_shards;
     const std::size_t last = (i + 1) * blocks / segment.most_shards;
-    shards.push_back({first * segment.block, std::min(last * segment.block, segment.rows), 0, 0});
+    shards.push_back({first * segment.block, std::min(last * segment.block, rows), 0, 0});
   }
 }
 
@@ -184,7 +194,7 @@ void combine(Session &session, const calm_binding &binding, const Segment &segme
 
 void zero_tails(const Segment &segment, const std::vector<std::byte *> &tails,
                 const std::int32_t *offsets) {
-  const auto live = static_cast<std::size_t>(offsets[segment.sequences]);
+  const std::size_t live = live_rows(segment, offsets);
   for (std::size_t i = 0; i < tails.size(); ++i) {
     const auto &[place, width] = segment.tails[i];
     const bool chunks = place.axis == Axis::kChunks;
@@ -201,10 +211,11 @@ void zero_tails(const Segment &segment, const std::vector<std::byte *> &tails,
 void run_segment(Session &session, calm_binding &binding, std::uint32_t index) {
   const Segment &segment = binding.executable->plan.segments[index];
   std::vector<Shard> &shards = binding.shards;
+  const std::int32_t *const offsets = binding.offsets[index];
   if (segment.by_sequence) {
-    cut_by_sequence(segment, binding.offsets[index], shards);
+    cut_by_sequence(segment, offsets, shards);
   } else {
-    cut_rows(segment, shards);
+    cut_rows(segment, offsets == nullptr ? segment.rows : live_rows(segment, offsets), shards);
   }
   const auto count = static_cast<std::uint32_t>(shards.size());
   binding.order.resize(count);
@@ -228,8 +239,8 @@ void run_segment(Session &session, calm_binding &binding, std::uint32_t index) {
   if (!segment.sums.empty()) {
     combine(session, binding, segment, index, sums);
   }
-  if (segment.by_sequence) {
-    zero_tails(segment, binding.tails[index], binding.offsets[index]);
+  if (offsets != nullptr) {
+    zero_tails(segment, binding.tails[index], offsets);
   }
 }
 

@@ -133,6 +133,9 @@ void BoundProgram::unbind() {
 }
 
 std::uint64_t BoundProgram::start() {
+  if (binding_ == nullptr) {
+    bind();  // memory ended when it was to be bound to another workspace
+  }
   std::uint64_t fence = 0;
   const auto block = step_.bytes();
   call(session_->backend().run, session_->handle(), binding_, block.data(), block.size(), &fence);
@@ -177,8 +180,16 @@ void Session::grow_workspace(std::uint64_t bytes) {
   for (BoundProgram *program : bound_) {
     program->unbind();
   }
+  const std::uint64_t before = workspace_.bytes();
   workspace_ = Buffer();  // frees before it allocates: the peak is the new size
-  workspace_ = Buffer(*this, bytes);
+  try {
+    workspace_ = Buffer(*this, bytes);
+  } catch (const Error &) {
+    if (before != 0) {
+      workspace_ = Buffer(*this, before);  // programs bind to it when they start
+    }
+    throw;
+  }
   for (BoundProgram *program : bound_) {
     program->bind();
   }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs what uses several threads under the thread sanitizer: tsan.sh [BUILD]. The thread pool and the host,
-# the reference backend, and the loops of training and generation with four threads. Builds what it needs
-# into BUILD (default: build/tsan). Any report fails.
+# the backends that run on the processor, and on each the loops of training and generation with four
+# threads. Builds what it needs into BUILD (default: build/tsan). Any report fails.
 set -euo pipefail
 export LC_ALL=C.UTF-8
 
@@ -17,6 +17,12 @@ export TSAN_OPTIONS=halt_on_error=1
 "$build/tests/calm_test_core" --gtest_brief=1 \
   --gtest_filter='ThreadPool*:Host*:Run*:Train*:Generat*:Session*:Evaluate*:Stages*'
 "$build/tests/calm_test_reference" --gtest_brief=1
+backends=(reference)
+if [[ -e $build/lib/calm/plugins/onednn.so ]]; then
+  backends+=(onednn)
+  cmake --build "$build" --target calm_test_onednn
+  "$build/tests/calm_test_onednn" --gtest_brief=1 --gtest_filter='OnednnTraining*:OnednnDecode*'
+fi
 
 # The program itself, both loops.
 data=$root/tests/parity/data
@@ -24,9 +30,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export HOME=$work
 calm=$build/bin/calm
-"$calm" -q --threads 4 train --preset nano --dataset "$data/ctds/case12.ctds" \
-  --val-dataset "$data/ctds/case12_val.ctds" --batch-size 8 --epochs 2 --val-every 2 \
-  --set training.warmup_steps=0 --set model.d_model=32 --save-dir "$work/run"
-"$calm" -q --threads 4 generate -m "$work/run/model.cwgt" -r abc -n 4 --max-tokens 32 >"$work/text"
-"$calm" -q --threads 4 eval -m "$work/run/model.cwgt" --dataset "$data/ctds/case12.ctds"
+for backend in "${backends[@]}"; do
+  export CALM_BACKEND=$backend
+  "$calm" -q --threads 4 train --preset nano --dataset "$data/ctds/case12.ctds" \
+    --val-dataset "$data/ctds/case12_val.ctds" --batch-size 8 --epochs 2 --val-every 2 \
+    --set training.warmup_steps=0 --set model.d_model=32 --save-dir "$work/$backend"
+  model=$work/$backend/model.cwgt
+  "$calm" -q --threads 4 generate -m "$model" -r abc -n 4 --max-tokens 32 >"$work/text"
+  "$calm" -q --threads 4 eval -m "$model" --dataset "$data/ctds/case12.ctds"
+done
 echo "no data race was found"

@@ -9,6 +9,7 @@
 #include <oneapi/dnnl/dnnl.hpp>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 // Found in the OpenMP that oneDNN was linked with, if it was: the compiler of this file may have
@@ -143,6 +144,9 @@ class Compiled : public CompiledProduct {
   Compiled(const dnnl::engine &engine, const dnnl::matmul::primitive_desc &description)
       : engine_(engine), description_(description), primitive_(description) {}
 
+  bool is_reference() const override {
+    return std::string_view(description_.impl_info_str()).substr(0, 3) == "ref";
+  }
   std::size_t scratch() const override { return description_.scratchpad_desc().get_size(); }
   std::unique_ptr<BoundProduct> bind(const void *packed, void *scratch) const override {
     return translated([&] {
@@ -212,16 +216,14 @@ class Module : public DnnlModule {
     stay_on_this_thread();
     return translated([&] {
       const Memory::data_type type = type_of(spec.bf16);
-      const Memory::dims strides = {static_cast<Dim>(spec.out_stride), 1};
+      constexpr auto kFloat = Memory::data_type::f32;
       return std::make_unique<Compiled>(
-          engine_,
-          spec.over_rows
-              ? describe(engine_, transposed(spec.k, spec.rows, type),
-                         dense(spec.rows, spec.n, type),
-                         matrix(spec.k, spec.n, Memory::data_type::f32, strides), true)
-              : describe(engine_, dense(spec.rows, spec.k, type),
-                         packed_layout(engine_, spec.k, spec.n, spec.bf16),
-                         matrix(spec.rows, spec.n, Memory::data_type::f32, strides), false));
+          engine_, spec.over_rows ? describe(engine_, transposed(spec.k, spec.rows, type),
+                                             dense(spec.rows, spec.n, type),
+                                             dense(spec.k, spec.n, kFloat), true)
+                                  : describe(engine_, dense(spec.rows, spec.k, type),
+                                             packed_layout(engine_, spec.k, spec.n, spec.bf16),
+                                             dense(spec.rows, spec.n, kFloat), false));
     });
   }
 

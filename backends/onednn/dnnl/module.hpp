@@ -21,12 +21,12 @@ struct MatrixSpec {
 
 /// By a matrix:  out[rows, n] = a[rows, k] b, b packed [k, n].
 /// Over rows:    out[k, n] += sum over t of a[t, k] b[t, n].
-/// The operands are fp32, or bf16 with fp32 sums; `out` is fp32. All but `out` are dense.
+/// The operands are fp32, or bf16 with fp32 sums; `out` is fp32. All are without gaps between rows:
+/// for others oneDNN 2.6 has slow loops only.
 struct ProductSpec {
   bool over_rows = false;
   bool bf16 = false;
   std::size_t rows = 0, k = 0, n = 0;
-  std::size_t out_stride = 0;
 
   auto operator<=>(const ProductSpec &) const = default;
 };
@@ -43,6 +43,8 @@ class BoundProduct {
 class CompiledProduct {
  public:
   virtual ~CompiledProduct() = default;
+  /// Whether oneDNN has nothing better for this shape than its plain loops.
+  virtual bool is_reference() const = 0;
   /// Bytes that a run uses, 64-byte aligned.
   virtual std::size_t scratch() const = 0;
   virtual std::unique_ptr<BoundProduct> bind(const void *packed, void *scratch) const = 0;

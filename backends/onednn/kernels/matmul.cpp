@@ -37,20 +37,27 @@ struct Weights;
 template <>
 struct Weights<WeightType::kF32> {
   using Element = float;
+  static constexpr std::size_t kDepth = 1;  // terms of the sum that lie side by side
   static HWY_INLINE V load(D d, const float *from) { return hn::LoadU(d, from); }
 };
+// Two terms a word: a shift and a mask take them apart, where widening would cost a shuffle each.
 template <>
 struct Weights<WeightType::kBf16> {
   using Element = std::uint16_t;
-  static HWY_INLINE V load(D d, const std::uint16_t *from) {
-    const hn::Rebind<std::uint16_t, D> d16;
-    const hn::RebindToUnsigned<D> d32;
-    return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(d32, hn::LoadU(d16, from))));
+  static constexpr std::size_t kDepth = kBf16Depth;
+  using Words = hn::Vec<hn::RebindToUnsigned<D>>;
+  static HWY_INLINE Words load(const std::uint16_t *from) {
+    return hn::LoadU(hn::RebindToUnsigned<D>(), reinterpret_cast<const std::uint32_t *>(from));
+  }
+  static HWY_INLINE V first(D d, Words words) { return hn::BitCast(d, hn::ShiftLeft<16>(words)); }
+  static HWY_INLINE V second(D d, Words words) {
+    return hn::BitCast(d, hn::And(words, hn::Set(hn::RebindToUnsigned<D>(), 0xffff0000U)));
   }
 };
 template <>
 struct Weights<WeightType::kInt8> {
   using Element = std::int8_t;
+  static constexpr std::size_t kDepth = 1;
   static HWY_INLINE V load(D d, const std::int8_t *from) {
     const hn::Rebind<std::int8_t, D> d8;
     const hn::RebindToSigned<D> d32;
@@ -112,15 +119,34 @@ HWY_INLINE void multiply(const Product &p, const typename Weights<type>::Element
       sums[r][v] = hn::Zero(d);
     }
   }
-  for (std::size_t k = 0; k < p.k; ++k) {
-    V b[N];
-    for (std::size_t v = 0; v < N; ++v) {
-      b[v] = Weights<type>::load(d, panel + k * p.width + v * kLanes);
-    }
-    for (std::size_t r = 0; r < R; ++r) {
-      const V a = hn::Set(d, p.a[r * p.a_stride + k]);
+  if constexpr (Weights<type>::kDepth == 1) {
+    for (std::size_t k = 0; k < p.k; ++k) {
+      V b[N];
       for (std::size_t v = 0; v < N; ++v) {
-        sums[r][v] = hn::MulAdd(a, b[v], sums[r][v]);
+        b[v] = Weights<type>::load(d, panel + k * p.width + v * kLanes);
+      }
+      for (std::size_t r = 0; r < R; ++r) {
+        const V a = hn::Set(d, p.a[r * p.a_stride + k]);
+        for (std::size_t v = 0; v < N; ++v) {
+          sums[r][v] = hn::MulAdd(a, b[v], sums[r][v]);
+        }
+      }
+    }
+  } else {
+    for (std::size_t k = 0; k < p.k; k += 2) {
+      const bool pair = k + 1 < p.k;
+      for (std::size_t v = 0; v < N; ++v) {
+        const auto words = Weights<type>::load(panel + k * p.width + 2 * v * kLanes);
+        const V b = Weights<type>::first(d, words);
+        for (std::size_t r = 0; r < R; ++r) {
+          sums[r][v] = hn::MulAdd(hn::Set(d, p.a[r * p.a_stride + k]), b, sums[r][v]);
+        }
+        if (pair) {
+          const V next = Weights<type>::second(d, words);
+          for (std::size_t r = 0; r < R; ++r) {
+            sums[r][v] = hn::MulAdd(hn::Set(d, p.a[r * p.a_stride + k + 1]), next, sums[r][v]);
+          }
+        }
       }
     }
   }
@@ -199,6 +225,7 @@ HWY_NOINLINE void multiply_rows(Product p, std::size_t rows,
 template <WeightType type>
 HWY_INLINE void multiply_call(const Call &call) {
   using Element = typename Weights<type>::Element;
+  constexpr std::size_t kDepth = Weights<type>::kDepth;
   const PackShape shape = pack_shape(*call.node);
   Product p{};
   p.k = shape.k;
@@ -217,27 +244,28 @@ HWY_INLINE void multiply_call(const Call &call) {
       packed + PackShape{shape.k, shape.n, false, type}.scale_bytes());
   for (std::size_t n = 0; n < shape.n; n += kPanel) {
     p.width = std::min(kPanel, shape.padded() - n);
-    for (std::size_t c = 0; c < p.width;) {
+    for (std::size_t c = 0; c < p.width && n + c < shape.n;) {
       p.a = call.ins[CALM_MATMUL_A].at<const float>(call.begin);
       p.out = out ? out.at(call.begin) + n + c : nullptr;
       p.more =
           more ? more.at<const float>(p.finish == Finish::kAdd ? call.begin : 0) + n + c : nullptr;
       p.finished = finished ? finished.at(call.begin) + n + c : nullptr;
       p.scales = reinterpret_cast<const float *>(packed) + n + c;
-      p.columns = n + c < shape.n ? shape.n - n - c : 0;
-      const std::size_t vectors = std::min(kVectors, (p.width - c) / kLanes);
+      p.columns = shape.n - n - c;
+      const std::size_t vectors =
+          std::min({kVectors, (p.width - c) / kLanes, (p.columns + kLanes - 1) / kLanes});
       if (vectors == kVectors) {
-        multiply_rows<type, kVectors>(p, call.rows(), panel + c);
+        multiply_rows<type, kVectors>(p, call.rows(), panel + c * kDepth);
       } else if (vectors == 3) {
-        multiply_rows<type, std::min<std::size_t>(3, kVectors)>(p, call.rows(), panel + c);
+        multiply_rows<type, std::min<std::size_t>(3, kVectors)>(p, call.rows(), panel + c * kDepth);
       } else if (vectors == 2) {
-        multiply_rows<type, std::min<std::size_t>(2, kVectors)>(p, call.rows(), panel + c);
+        multiply_rows<type, std::min<std::size_t>(2, kVectors)>(p, call.rows(), panel + c * kDepth);
       } else {
-        multiply_rows<type, 1>(p, call.rows(), panel + c);
+        multiply_rows<type, 1>(p, call.rows(), panel + c * kDepth);
       }
       c += vectors * kLanes;
     }
-    panel += shape.k * p.width;
+    panel += (shape.k + kDepth - 1) / kDepth * kDepth * p.width;
   }
 }
 

@@ -80,22 +80,22 @@ std::size_t padded_rows(std::size_t rows) {
 void product_by_matrix(const Call &call) {
   const ProductRun &run = *call.product;
   const ProductSpec &spec = run.product->spec;
-  const Operand &a = call.ins[CALM_MATMUL_A];
-  for (std::size_t begin = call.begin; begin < call.end;) {
-    const std::size_t left = std::min(kChunk, call.end - begin);
-    const std::size_t rows = left < kProductRows ? left : left / kProductRows * kProductRows;
+  const Operand &out = call.outs[0];
+  for (std::size_t begin = call.begin; begin < call.end; begin += kChunk) {
+    const std::size_t rows = std::min(kChunk, call.end - begin);
     const std::size_t padded = padded_rows(rows);
-    const void *const in = rows_of(a, begin, rows, padded, spec.k, spec.bf16, call.scratch);
-    if (rows == padded) {
-      run.sizes[rows / kProductRows - 1]->run(in, nullptr, call.outs[0].at(begin));
-    } else {
-      auto *const out = reinterpret_cast<float *>(call.scratch + run.product->rest_at());
-      run.rest->run(in, nullptr, out);
-      for (std::size_t r = 0; r < rows; ++r) {
-        std::memcpy(call.outs[0].at(begin + r), out + r * spec.n, spec.n * sizeof(float));
-      }
+    const void *const in =
+        rows_of(call.ins[CALM_MATMUL_A], begin, rows, padded, spec.k, spec.bf16, call.scratch);
+    BoundProduct &product = *run.sizes[padded / kProductRows - 1];
+    if (rows == padded && out.stride == spec.n) {
+      product.run(in, nullptr, out.at(begin));
+      continue;
     }
-    begin += rows;
+    auto *const copy = reinterpret_cast<float *>(call.scratch + run.product->out_at());
+    product.run(in, nullptr, copy);
+    for (std::size_t r = 0; r < rows; ++r) {
+      std::memcpy(out.at(begin + r), copy + r * spec.n, spec.n * sizeof(float));
+    }
   }
 }
 
