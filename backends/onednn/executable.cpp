@@ -55,7 +55,7 @@ void run_pack(Session &session, const calm_binding &binding, std::uint32_t numbe
       return;
     }
     packed.version = version;
-    packing.to = packed.memory.data();
+    packing.to = packed.data;
   }
   if (pack.packer != nullptr) {
     pack.packer->pack(packing.from, packing.to);
@@ -92,6 +92,25 @@ std::uint64_t version_of_weights(const calm_binding &binding) {
     version += binding.buffers[slot] == nullptr ? 0 : binding.buffers[slot]->version;
   }
   return version;
+}
+
+/// Memory for packed weights, beside those taken before: together a small model's stay in the
+/// second cache, where a page here and a page there displace each other.
+std::shared_ptr<PackedWeights> take_packed(Session &session, std::uint64_t bytes) {
+  constexpr std::uint64_t kChunkBytes = std::uint64_t{2} << 20;
+  const std::uint64_t needed =
+      (bytes + reference::kBufferAlign - 1) / reference::kBufferAlign * reference::kBufferAlign;
+  if (session.chunk == nullptr || session.chunk->bytes() - session.chunk_used < needed) {
+    session.chunk = std::make_shared<reference::HostMemory>(
+        session.host, (needed + kChunkBytes - 1) / kChunkBytes * kChunkBytes,
+        reference::kBufferAlign);
+    session.chunk_used = 0;
+  }
+  auto packed = std::make_shared<PackedWeights>();
+  packed->chunk = session.chunk;
+  packed->data = session.chunk->data() + session.chunk_used;
+  session.chunk_used += needed;
+  return packed;
 }
 
 }  // namespace
@@ -138,8 +157,7 @@ calm_binding *bind(Session &session, const calm_executable &executable, calm_buf
       std::shared_ptr<PackedWeights> &known =
           session.packed[{buffers[pack.from.slot], pack.from.offset, pack.shape}];
       if (known == nullptr) {
-        known = std::make_shared<PackedWeights>();
-        known->memory = reference::HostMemory(session.host, pack.bytes(), reference::kBufferAlign);
+        known = take_packed(session, pack.bytes());
       }
       packed = known;
     }

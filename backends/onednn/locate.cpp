@@ -44,7 +44,7 @@ class Locator {
         return worker_ + place.offset;
       case Place::In::kPack: {
         const Pack &pack = binding_.executable->plan.packs[place.slot];
-        return pack.weights ? binding_.packed[place.slot]->memory.data() : arena_ + pack.offset;
+        return pack.weights ? binding_.packed[place.slot]->data : arena_ + pack.offset;
       }
     }
     return nullptr;

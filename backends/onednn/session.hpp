@@ -19,7 +19,8 @@ namespace calm::onednn {
 /// A weight matrix in the layout of the product's kernel, shared by all executables that multiply
 /// by it. Packed anew when the weights have changed since.
 struct PackedWeights {
-  reference::HostMemory memory;
+  std::shared_ptr<reference::HostMemory> chunk;  ///< what it lies in, with others
+  std::byte *data = nullptr;
   std::uint64_t version = 0;  ///< of the buffer it was packed from, plus one; 0: never packed
 };
 
@@ -33,6 +34,9 @@ struct Session : calm_session {
   std::map<std::tuple<const calm_buffer *, std::uint64_t, PackShape>,
            std::shared_ptr<PackedWeights>>
       packed;
+  /// Memory for the next packed weights: together in large pages.
+  std::shared_ptr<reference::HostMemory> chunk;
+  std::uint64_t chunk_used = 0;
   std::vector<calm_binding *> bindings;  ///< whose addresses move with the session's memory
 };
 
