@@ -36,7 +36,10 @@ std::unique_ptr<run::Session> Context::open(calm_workload workload, std::string_
   const std::size_t colon = options.backend.find(':');
   const std::string device =
       colon == std::string::npos ? std::string() : options.backend.substr(colon);
-  log_info("backend {}{}", session->name(), device);
+  if (const std::string choice = session->name() + device; choice != told_) {
+    log_info("backend {}", choice);
+    told_ = choice;
+  }
   return session;
 }
 

@@ -39,7 +39,7 @@ class Context {
   /// Made on first use. From then on a signal asks to stop instead of ending the process, so
   /// whatever waits for a person's input comes before.
   run::Runtime &runtime();
-  /// The device of --backend, with the options given for it; says on stderr which one it is.
+  /// The device of --backend, with the options given for it; says on stderr which one it is, once.
   /// `weights` other than fp32, which every backend computes with, is its option of that name.
   std::unique_ptr<run::Session> open(calm_workload workload, std::string_view weights = "fp32");
   /// How weights are to be kept: as the verb was told, else as the settings file says, else fp32.
@@ -52,6 +52,7 @@ class Context {
   std::optional<SignalScope> signals_;
   std::optional<FaultScope> faults_;
   std::unique_ptr<run::Runtime> runtime_;
+  std::string told_;  ///< the backend that was last named on stderr
 };
 
 }  // namespace calm::cli
