@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/ops/table.hpp"
+#include "tests/conformance/harness.hpp"
 
 namespace calm::conformance {
 
@@ -80,6 +81,9 @@ TEST(Coverage, EveryOperatorHasEveryKindOfCase) {
 }
 
 TEST(Coverage, ClaimsAreOfTestsAndOperatorsThatExist) {
+  if (f64_targets().empty()) {
+    GTEST_SKIP() << "no backend with f64 was asked for, and tests of gradients need one";
+  }
   std::set<std::string> tests;
   const testing::UnitTest &all = *testing::UnitTest::GetInstance();
   for (int s = 0; s < all.total_test_suite_count(); ++s) {

@@ -63,11 +63,19 @@ run::BackendOptions wanted_options() {
   return run::parse_backend_options(given == nullptr ? "" : given, "CALM_TEST_BACKEND_OPTIONS");
 }
 
+namespace {
+
+bool is_wanted(const std::string &id) {
+  const std::vector<std::string> wanted = wanted_backends();
+  return wanted.empty() || std::find(wanted.begin(), wanted.end(), id) != wanted.end();
+}
+
+}  // namespace
+
 std::vector<Target> targets() {
   std::vector<Target> all;
-  const std::vector<std::string> wanted = wanted_backends();
   for (const std::string &id : registry().ids("backend")) {
-    if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), id) == wanted.end()) {
+    if (!is_wanted(id)) {
       continue;
     }
     const calm_backend &backend = registry().backend(id);
@@ -83,6 +91,19 @@ std::vector<Target> targets() {
       if (name == "f32" || name == "f64") {
         all.push_back({id, name == "f32" ? CALM_F32 : CALM_F64});
       }
+    }
+  }
+  return all;
+}
+
+std::vector<std::pair<std::string, std::string>> without_device() {
+  std::vector<std::pair<std::string, std::string>> all;
+  for (const std::string &id : registry().ids("backend")) {
+    std::uint32_t devices = 0;
+    calm_error error{};
+    if (is_wanted(id) &&
+        (registry().backend(id).devices(&devices, &error) != CALM_OK || devices == 0)) {
+      all.emplace_back(id, error.message);
     }
   }
   return all;

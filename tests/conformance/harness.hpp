@@ -8,6 +8,7 @@
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/base/host.hpp"
@@ -35,6 +36,8 @@ std::vector<std::string> wanted_backends();
 run::BackendOptions wanted_options();
 /// Backends to test that have a usable device, times their dtypes.
 std::vector<Target> targets();
+/// Of the backends to test, those without a usable device, with the reason each gives.
+std::vector<std::pair<std::string, std::string>> without_device();
 /// Those with f64, where gradients are compared with finite differences.
 std::vector<Target> f64_targets();
 std::string target_name(const testing::TestParamInfo<Target> &info);
@@ -151,14 +154,17 @@ class OnBackend : public testing::TestWithParam<Target> {
 
 // The name of a class cannot stand in parentheses.
 // NOLINTBEGIN(bugprone-macro-parentheses)
-/// Names a suite of TEST_P that runs on every backend and dtype.
+/// Names a suite of TEST_P that runs on every backend and dtype: on none where the only ones asked
+/// for have no device (device_test.cpp says so).
 #define CALM_ON_EVERY_BACKEND(Suite)                                                 \
   class Suite : public calm::conformance::OnBackend {};                              \
+  GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Suite);                              \
   INSTANTIATE_TEST_SUITE_P(, Suite, testing::ValuesIn(calm::conformance::targets()), \
                            calm::conformance::target_name)
 /// The same where f64 is needed.
 #define CALM_ON_EVERY_F64_BACKEND(Suite)                                                 \
   class Suite : public calm::conformance::OnBackend {};                                  \
+  GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Suite);                                  \
   INSTANTIATE_TEST_SUITE_P(, Suite, testing::ValuesIn(calm::conformance::f64_targets()), \
                            calm::conformance::target_name)
 // NOLINTEND(bugprone-macro-parentheses)

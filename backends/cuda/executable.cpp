@@ -1,0 +1,250 @@
+#include "cuda/executable.hpp"
+
+#include <calm/cpp/error.hpp>
+#include <calm/cpp/value.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <utility>
+
+#include "cuda/error.hpp"
+#include "cuda/kernel_table.hpp"
+#include "reference/program.hpp"
+#include "reference/validate.hpp"
+
+namespace calm::cuda {
+namespace {
+
+using reference::NodeError;
+
+Place place_of(const calm_program &program, std::uint32_t operand) {
+  const auto id = record<std::uint32_t>(program.operands, operand);
+  if (id == CALM_NONE) {
+    return {};
+  }
+  const auto &tensor = record<calm_tensor>(program.tensors, id);
+  if (tensor.role == CALM_ROLE_CONST) {
+    return {Place::In::kConstants, 0, tensor.offset};
+  }
+  if (tensor.role == CALM_ROLE_STEP) {
+    return {Place::In::kStep, 0, tensor.offset};
+  }
+  return {Place::In::kSlot, tensor.slot, tensor.offset};
+}
+
+Node copy_node(const calm_program &program, std::uint32_t index) {
+  Node node;
+  static_cast<reference::Node &>(node) = reference::copy_node(program, index);
+  return node;
+}
+
+[[noreturn]] void refuse(const Error &e, const reference::Node &node) {
+  throw NodeError(e.status(),
+                  "node " + std::to_string(node.index) + " (" + node.op + "): " + e.what(),
+                  node.index);
+}
+
+std::string dump_of(const Executable &executable, calm_str name) {
+  std::string text = "program " + copy(name) + ": " + std::to_string(executable.nodes.size()) +
+                     " nodes in one graph, scratch " + std::to_string(executable.scratch_bytes) +
+                     " bytes\n";
+  for (const Node &node : executable.nodes) {
+    text += std::to_string(node.index) + " " + node.op + "/" + std::to_string(node.revision) +
+            "  " + reference::list_of(node.ins) + " -> " + reference::list_of(node.outs);
+    if (node.scratch != 0) {
+      text += "  scratch " + std::to_string(node.scratch);
+    }
+    text += "  " + node.origin + "\n";
+  }
+  return text;
+}
+
+void check_buffers(const Session &session, const Executable &executable,
+                   calm_buffer *const *buffers, std::uint32_t count) {
+  if (count != executable.slot_bytes.size()) {
+    throw Error(CALM_INVALID_ARGUMENT, "expected " + std::to_string(executable.slot_bytes.size()) +
+                                           " buffers, found " + std::to_string(count));
+  }
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto *const buffer = reinterpret_cast<const Buffer *>(buffers[i]);
+    const std::uint64_t needed = executable.slot_bytes[i];
+    const bool right = buffer == nullptr
+                           ? needed == 0
+                           : buffer->session == &session && buffer->memory.bytes() >= needed;
+    if (!right) {
+      throw Error(CALM_INVALID_ARGUMENT, "slot " + executable.slot_names[i] +
+                                             ": expected a buffer of this session of " +
+                                             std::to_string(needed) + " bytes or more");
+    }
+  }
+}
+
+std::vector<void *> addresses(const Executable &executable, const Binding &binding,
+                              calm_buffer *const *buffers) {
+  std::vector<void *> operands;
+  for (const Place &place : executable.places) {
+    std::byte *base = nullptr;
+    switch (place.in) {
+      case Place::In::kNothing:
+        break;
+      case Place::In::kSlot:
+        base = buffers[place.slot] == nullptr
+                   ? nullptr
+                   : reinterpret_cast<Buffer *>(buffers[place.slot])->memory.data();
+        break;
+      case Place::In::kConstants:
+        base = executable.constants.data();
+        break;
+      case Place::In::kStep:
+        base = binding.step.data();
+        break;
+    }
+    operands.push_back(base == nullptr ? nullptr : base + place.offset);
+  }
+  return operands;
+}
+
+void launch_all(Session &session, const Executable &executable,
+                const std::vector<void *> &operands) {
+  const std::vector<Node> &nodes = executable.nodes;
+  for (std::size_t i = 0; i < nodes.size();) {
+    std::vector<Launch> group;
+    do {
+      group.emplace_back(nodes[i], operands.data() + nodes[i].first, executable.scratch->data(),
+                         session.blas(), session.stream());
+      ++i;
+    } while (i < nodes.size() && nodes[i].join != nullptr && nodes[i].join == nodes[i - 1].join);
+    const Node &first = group.front().node();
+    try {
+      if (first.join != nullptr) {
+        first.join(group.data(), group.size());
+      } else {
+        first.launch(group.front());
+      }
+      check(cudaPeekAtLastError(), "launching");
+    } catch (const Error &e) {
+      refuse(e, first);
+    }
+  }
+}
+
+/// The work that `body` puts on the session's stream, as a graph.
+template <class Body>
+cudaGraphExec_t capture(Session &session, Body &&body) {
+  // Relaxed: the driver loads a kernel's code when it is first used, which other modes forbid here.
+  check(cudaStreamBeginCapture(session.stream(), cudaStreamCaptureModeRelaxed), "capturing");
+  cudaGraph_t graph = nullptr;
+  try {
+    body();
+  } catch (...) {
+    static_cast<void>(cudaStreamEndCapture(session.stream(), &graph));
+    static_cast<void>(cudaGraphDestroy(graph));
+    static_cast<void>(cudaGetLastError());
+    throw;
+  }
+  check(cudaStreamEndCapture(session.stream(), &graph), "capturing");
+  cudaGraphExec_t executable = nullptr;
+  const cudaError_t made = cudaGraphInstantiate(&executable, graph, 0);
+  static_cast<void>(cudaGraphDestroy(graph));
+  check(made, "instantiating the graph");
+  return executable;
+}
+
+}  // namespace
+
+Binding::~Binding() {
+  if (graph != nullptr) {
+    static_cast<void>(cudaStreamSynchronize(session->stream()));
+    static_cast<void>(cudaGraphExecDestroy(graph));
+  }
+}
+
+void judge_nodes(const calm_program *program, calm_verdict *out_verdicts) {
+  reference::validate(program);
+  for (std::uint32_t i = 0; i < program->nodes.count; ++i) {
+    Node node = copy_node(*program, i);
+    calm_verdict &verdict = out_verdicts[i];
+    verdict = {};
+    verdict.supported = 1;
+    try {
+      resolve(node);
+    } catch (const Error &e) {
+      if (e.status() != CALM_UNSUPPORTED) {
+        refuse(e, node);
+      }
+      verdict.supported = 0;
+      std::string_view(e.what()).copy(verdict.reason, sizeof verdict.reason - 1);
+    }
+  }
+}
+
+Executable *compile(Session &session, const calm_program *program, calm_table options) {
+  if (options.count != 0) {
+    throw Error(CALM_INVALID_ARGUMENT, "compile: the cuda backend has no option \"" +
+                                           copy(record<calm_value>(options, 0).name) + "\"");
+  }
+  reference::validate(program);
+  auto executable = std::make_unique<Executable>();
+  for (std::uint32_t i = 0; i < program->slots.count; ++i) {
+    const auto &slot = record<calm_slot>(program->slots, i);
+    executable->slot_bytes.push_back(slot.bytes);
+    executable->slot_names.push_back(copy(slot.name));
+  }
+  for (std::uint32_t i = 0; i < program->nodes.count; ++i) {
+    Node node = copy_node(*program, i);
+    try {
+      resolve(node);
+    } catch (const Error &e) {
+      refuse(e, node);
+    }
+    node.first = executable->places.size();
+    const auto &source = record<calm_node>(program->nodes, i);
+    for (std::uint32_t k = 0; k < source.n_in; ++k) {
+      executable->places.push_back(place_of(*program, source.first_in + k));
+    }
+    for (std::uint32_t k = 0; k < source.n_out; ++k) {
+      executable->places.push_back(place_of(*program, source.first_out + k));
+    }
+    executable->scratch_bytes = std::max<std::uint64_t>(executable->scratch_bytes, node.scratch);
+    executable->nodes.push_back(std::move(node));
+  }
+  executable->constants = DeviceMemory(program->constant_bytes, session.stream());
+  session.upload(executable->constants.data(), program->constants, program->constant_bytes);
+  executable->step_bytes = program->step_bytes;
+  executable->dump = dump_of(*executable, program->name);
+  executable->scratch = session.scratch(executable->scratch_bytes);
+  session.reserve_step(executable->step_bytes);
+  return executable.release();
+}
+
+Binding *bind(Session &session, const Executable &executable, calm_buffer *const *buffers,
+              std::uint32_t count) {
+  check_buffers(session, executable, buffers, count);
+  auto binding = std::make_unique<Binding>(session);
+  binding->executable = &executable;
+  binding->step = DeviceMemory(executable.step_bytes, session.stream());
+  const std::vector<void *> operands = addresses(executable, *binding, buffers);
+  binding->graph = capture(session, [&] { launch_all(session, executable, operands); });
+  check(cudaGraphUpload(binding->graph, session.stream()), "uploading the graph");
+  return binding.release();
+}
+
+std::uint64_t run(Session &session, Binding &binding, const void *step_values,
+                  std::uint64_t bytes) {
+  if (bytes != binding.step.bytes()) {
+    throw Error(CALM_INVALID_ARGUMENT, "expected " + std::to_string(binding.step.bytes()) +
+                                           " bytes of step values, found " + std::to_string(bytes));
+  }
+  std::byte *const block = session.next_step_block();
+  if (bytes != 0) {
+    std::memcpy(block, step_values, static_cast<std::size_t>(bytes));
+    check(cudaMemcpyAsync(binding.step.data(), block, static_cast<std::size_t>(bytes),
+                          cudaMemcpyHostToDevice, session.stream()),
+          "writing step values");
+  }
+  check(cudaGraphLaunch(binding.graph, session.stream()), "starting a run");
+  return session.finish_run();
+}
+
+}  // namespace calm::cuda

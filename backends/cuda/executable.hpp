@@ -1,0 +1,66 @@
+// A compiled program: its nodes with a kernel each, and where every operand lies. A binding is a
+// captured graph of all its launches; a run replays it.
+#pragma once
+
+#include <calm/backend.h>
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cuda/kernel.hpp"
+#include "cuda/memory.hpp"
+#include "cuda/session.hpp"
+
+namespace calm::cuda {
+
+/// Where an operand lies: a slot (or the constants, or the step block) and an offset.
+struct Place {
+  enum class In { kNothing, kSlot, kConstants, kStep };
+  In in = In::kNothing;
+  std::uint32_t slot = 0;
+  std::uint64_t offset = 0;
+};
+
+struct Executable {
+  std::vector<Node> nodes;
+  std::vector<Place> places;  // of all operands, node after node
+  std::vector<std::uint64_t> slot_bytes;
+  std::vector<std::string> slot_names;
+  DeviceMemory constants;
+  std::shared_ptr<DeviceMemory> scratch;
+  std::uint64_t step_bytes = 0;
+  std::uint64_t scratch_bytes = 0;  // the largest node's
+  std::string dump;
+};
+
+struct Binding {
+  explicit Binding(Session &owner) : session(&owner) {}
+  ~Binding();
+  Binding(const Binding &) = delete;
+  Binding &operator=(const Binding &) = delete;
+
+  Session *session;
+  const Executable *executable = nullptr;
+  DeviceMemory step;  // this run's step values
+  cudaGraphExec_t graph = nullptr;
+};
+
+/// One verdict a node: exactly the nodes that `resolve` refuses as unsupported are not supported.
+void judge_nodes(const calm_program *program, calm_verdict *out_verdicts);
+
+/// Copies the program, chooses kernels and grows the session's scratch memory. Throws NodeError or
+/// Error: INVALID_ARGUMENT for a malformed program, UNSUPPORTED for a node without a kernel.
+Executable *compile(Session &session, const calm_program *program, calm_table options);
+
+/// Captures the program's launches on these buffers as one graph.
+Binding *bind(Session &session, const Executable &executable, calm_buffer *const *buffers,
+              std::uint32_t count);
+
+/// Puts one run on the stream and returns its fence.
+std::uint64_t run(Session &session, Binding &binding, const void *step_values, std::uint64_t bytes);
+
+}  // namespace calm::cuda

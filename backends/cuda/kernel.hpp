@@ -1,0 +1,73 @@
+// What a kernel sees: one node with its types and attributes (known at compile) and one launch of
+// it (addresses and the stream, known at bind, where the launches are captured). Kernels put work
+// on the stream: they allocate nothing and never wait.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "reference/kernel.hpp"
+
+namespace calm::cuda {
+
+class Blas;
+class Launch;
+using LaunchKernel = void (*)(const Launch &launch);
+/// Nodes of one operator that follow each other, in as few launches as can be.
+using JoinKernel = void (*)(const Launch *launches, std::size_t n);
+
+using reference::count;
+using reference::Scratch;
+
+/// One node of an executable. `scratch` counts bytes of device memory here.
+struct Node : reference::Node {
+  LaunchKernel launch = nullptr;
+  JoinKernel join = nullptr;  // null: each node alone
+};
+
+class Launch {
+ public:
+  Launch(const Node &node, void *const *operands, std::byte *scratch, Blas &blas,
+         cudaStream_t stream)
+      : node_(&node), operands_(operands), scratch_(scratch), blas_(&blas), stream_(stream) {}
+
+  const Node &node() const { return *node_; }
+  cudaStream_t stream() const { return stream_; }
+  Blas &blas() const { return *blas_; }
+  /// `Node::scratch` bytes, 256-byte aligned, contents undefined.
+  std::byte *scratch() const { return scratch_; }
+
+  std::uint32_t n_in() const { return static_cast<std::uint32_t>(node_->ins.size()); }
+  std::uint32_t n_out() const { return static_cast<std::uint32_t>(node_->outs.size()); }
+  /// Null for an absent operand.
+  template <class T>
+  const T *in(std::uint32_t i) const {
+    return i < n_in() ? static_cast<const T *>(operands_[i]) : nullptr;
+  }
+  template <class T>
+  T *out(std::uint32_t i) const {
+    return i < n_out() ? static_cast<T *>(operands_[n_in() + i]) : nullptr;
+  }
+  int extent(std::uint32_t input, std::uint32_t axis) const {
+    return static_cast<int>(node_->ins[input].shape[axis]);
+  }
+  std::int64_t i64(std::uint32_t attr) const { return node_->attrs[attr].i64; }
+  double f64(std::uint32_t attr) const { return node_->attrs[attr].f64; }
+  bool flag(std::uint32_t attr) const { return node_->attrs[attr].i64 != 0; }
+
+ private:
+  const Node *node_;
+  void *const *operands_;
+  std::byte *scratch_;
+  Blas *blas_;
+  cudaStream_t stream_;
+};
+
+template <class T>
+constexpr T div_up(T n, T by) {
+  return (n + by - 1) / by;
+}
+
+}  // namespace calm::cuda

@@ -1,0 +1,173 @@
+// add, sub, mul, div with a broadcast second operand; neg, exp, log, sqrt, square, sigmoid, tanh;
+// gelu, silu, softplus and gated_silu with their gradients.
+#include <calm/ops/gated_silu.h>
+
+#include "cuda/kernels/device.cuh"
+
+namespace calm::cuda {
+namespace {
+
+/// f(i) for all i < n.
+template <class F>
+__global__ void __launch_bounds__(kThreads) each(int n, F f) {
+  const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
+  if (i < n) {
+    f(i);
+  }
+}
+
+template <class F>
+void for_each(const Launch &launch, std::size_t n, F f) {
+  if (n > 0) {
+    each<<<blocks_of(n, kThreads), kThreads, 0, launch.stream()>>>(static_cast<int>(n), f);
+  }
+}
+
+struct Add {
+  __device__ static float of(float a, float b) { return a + b; }
+};
+struct Sub {
+  __device__ static float of(float a, float b) { return a - b; }
+};
+struct Mul {
+  __device__ static float of(float a, float b) { return a * b; }
+};
+struct Div {
+  __device__ static float of(float a, float b) { return a / b; }
+};
+
+/// How b stretches over a: the same shape, a row, or one number.
+template <class Op>
+struct Binary {
+  const float *a, *b;
+  float *y;
+  int width;  // of b
+  __device__ void operator()(int i) const { y[i] = Op::of(a[i], b[width == 1 ? 0 : i % width]); }
+};
+template <class Op>
+struct SameShape {
+  const float *a, *b;
+  float *y;
+  __device__ void operator()(int i) const { y[i] = Op::of(a[i], b[i]); }
+};
+
+template <class Op>
+void binary(const Launch &launch) {
+  const auto *const a = launch.in<float>(0);
+  const auto *const b = launch.in<float>(1);
+  auto *const y = launch.out<float>(0);
+  const std::size_t n = count(launch.node().ins[0]);
+  const std::size_t nb = count(launch.node().ins[1]);
+  if (y == nullptr) {
+    return;
+  }
+  if (n == nb) {
+    for_each(launch, n, SameShape<Op>{a, b, y});
+  } else {
+    for_each(launch, n, Binary<Op>{a, b, y, static_cast<int>(nb)});
+  }
+}
+
+template <class Op>
+struct Unary {
+  const float *x;
+  float *y;
+  __device__ void operator()(int i) const { y[i] = Op::of(x[i]); }
+};
+template <class Op>
+void unary(const Launch &launch) {
+  if (auto *const y = launch.out<float>(0)) {
+    for_each(launch, count(launch.node().ins[0]), Unary<Op>{launch.in<float>(0), y});
+  }
+}
+
+/// y = grad * slope(x).
+template <class Op>
+struct Slope {
+  const float *x, *grad;
+  float *y;
+  __device__ void operator()(int i) const { y[i] = grad[i] * Op::of(x[i]); }
+};
+template <class Op>
+void slope(const Launch &launch) {
+  if (auto *const y = launch.out<float>(0)) {
+    for_each(launch, count(launch.node().ins[0]),
+             Slope<Op>{launch.in<float>(0), launch.in<float>(1), y});
+  }
+}
+
+#define CALM_FUNCTION(Name, expression)                        \
+  struct Name {                                                \
+    __device__ static float of(float x) { return expression; } \
+  }
+CALM_FUNCTION(Neg, -x);
+CALM_FUNCTION(Square, x *x);
+CALM_FUNCTION(Sqrt, sqrtf(x));
+CALM_FUNCTION(Exp, expf(x));
+CALM_FUNCTION(Log, logf(x));
+CALM_FUNCTION(Tanh, tanhf(x));
+CALM_FUNCTION(SigmoidOf, sigmoid_pair(x).value);
+CALM_FUNCTION(Gelu, gelu_of(x));
+CALM_FUNCTION(GeluSlope, gelu_slope(x));
+CALM_FUNCTION(Silu, silu_of(x));
+CALM_FUNCTION(SiluSlope, silu_slope(x));
+CALM_FUNCTION(Softplus, softplus_of(x));
+CALM_FUNCTION(SoftplusSlope, softplus_slope(x));
+#undef CALM_FUNCTION
+
+struct GatedSilu {
+  const float *y, *z;
+  float *out;
+  __device__ void operator()(int i) const { out[i] = y[i] * silu_of(z[i]); }
+};
+struct GatedSiluGrad {
+  const float *y, *z, *grad;
+  float *grad_y, *grad_z;
+  __device__ void operator()(int i) const {
+    const Sigmoid s = sigmoid_pair(z[i]);
+    const float g = grad[i];
+    if (grad_y != nullptr) {
+      grad_y[i] = g * (bounded_below(z[i]) * s.value);
+    }
+    if (grad_z != nullptr) {
+      grad_z[i] = g * y[i] * (s.value * (1 + bounded(z[i]) * s.rest));
+    }
+  }
+};
+
+}  // namespace
+
+void add(const Launch &launch) { binary<Add>(launch); }
+void sub(const Launch &launch) { binary<Sub>(launch); }
+void mul(const Launch &launch) { binary<Mul>(launch); }
+void div(const Launch &launch) { binary<Div>(launch); }
+void neg(const Launch &launch) { unary<Neg>(launch); }
+void square(const Launch &launch) { unary<Square>(launch); }
+void sqrt(const Launch &launch) { unary<Sqrt>(launch); }
+void exp(const Launch &launch) { unary<Exp>(launch); }
+void log(const Launch &launch) { unary<Log>(launch); }
+void tanh(const Launch &launch) { unary<Tanh>(launch); }
+void sigmoid(const Launch &launch) { unary<SigmoidOf>(launch); }
+void gelu(const Launch &launch) { unary<Gelu>(launch); }
+void gelu_grad(const Launch &launch) { slope<GeluSlope>(launch); }
+void silu(const Launch &launch) { unary<Silu>(launch); }
+void silu_grad(const Launch &launch) { slope<SiluSlope>(launch); }
+void softplus(const Launch &launch) { unary<Softplus>(launch); }
+void softplus_grad(const Launch &launch) { slope<SoftplusSlope>(launch); }
+
+void gated_silu(const Launch &launch) {
+  if (auto *const out = launch.out<float>(0)) {
+    for_each(
+        launch, count(launch.node().ins[0]),
+        GatedSilu{launch.in<float>(CALM_GATED_SILU_Y), launch.in<float>(CALM_GATED_SILU_Z), out});
+  }
+}
+
+void gated_silu_grad(const Launch &launch) {
+  for_each(launch, count(launch.node().ins[0]),
+           GatedSiluGrad{launch.in<float>(CALM_GATED_SILU_Y), launch.in<float>(CALM_GATED_SILU_Z),
+                         launch.in<float>(CALM_GATED_SILU_GRAD_GRAD), launch.out<float>(0),
+                         launch.out<float>(1)});
+}
+
+}  // namespace calm::cuda

@@ -1,0 +1,113 @@
+// A session: one stream of one device. Everything it does happens in the order of that stream.
+#pragma once
+
+#include <calm/backend.h>
+
+#include <cuda_runtime.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "cuda/blas.hpp"
+#include "cuda/memory.hpp"
+
+namespace calm::cuda {
+
+class Session;
+
+struct Buffer {
+  Session *session;
+  DeviceMemory memory;
+};
+
+/// Runs that may be under way at a time: each has an event and a block of step values of its own.
+inline constexpr std::uint64_t kInFlight = 32;
+
+class Stream {
+ public:
+  Stream();
+  ~Stream();
+  Stream(const Stream &) = delete;
+  Stream &operator=(const Stream &) = delete;
+  cudaStream_t handle() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+class Event {
+ public:
+  Event();
+  ~Event();
+  Event(const Event &) = delete;
+  Event &operator=(const Event &) = delete;
+  void record(cudaStream_t stream);
+  void wait();
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+class Session {
+ public:
+  Session(std::uint32_t device, bool tf32);
+
+  cudaStream_t stream() const { return stream_.handle(); }
+  Blas &blas() { return blas_; }
+  /// Every call of the ABI begins here: which device a thread uses is the thread's own.
+  void enter() const;
+  void synchronize();
+
+  /// Device memory for the scratch of one node after another, shared by all executables. It grows;
+  /// executables keep the block that they were captured with.
+  std::shared_ptr<DeviceMemory> scratch(std::uint64_t bytes);
+  /// Makes room for step values in every run's block.
+  void reserve_step(std::uint64_t bytes);
+
+  /// Copies to the device; `src` may be reused on return.
+  void upload(std::byte *dst, const void *src, std::uint64_t bytes);
+
+  /// The page-locked block of the run that begins now, once the run that used it before has ended.
+  std::byte *next_step_block();
+  /// Marks the end of the run that began with next_step_block and returns its fence.
+  std::uint64_t finish_run();
+  std::uint64_t fence() const { return fence_; }
+  void wait(std::uint64_t fence);
+
+ private:
+  /// Half of the memory that uploads go through: free again when its event has passed.
+  struct Half {
+    PinnedMemory memory;
+    std::uint64_t used = 0;
+    Event freed;
+  };
+  struct Current {
+    explicit Current(std::uint32_t device);
+  };
+
+  int device_;
+  Current current_;  // before what is made on the device
+  Stream stream_;
+  Blas blas_;
+  std::shared_ptr<DeviceMemory> scratch_;
+  PinnedMemory step_;
+  std::uint64_t step_stride_ = 0;
+  std::array<Event, kInFlight> ended_;
+  std::uint64_t fence_ = 0;
+  std::array<Half, 2> halves_;
+  std::size_t half_ = 0;
+};
+
+/// Options: precision = fp32 (default) or tf32. Throws INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE.
+Session *open_session(std::uint32_t device, calm_table options, const calm_host *host);
+
+Buffer *alloc_buffer(Session &session, std::uint64_t bytes);
+void write_buffer(Session &session, Buffer *dst, std::uint64_t offset, const void *src,
+                  std::uint64_t bytes);
+void read_buffer(Session &session, const Buffer *src, std::uint64_t offset, void *dst,
+                 std::uint64_t bytes);
+void copy_buffer(Session &session, Buffer *dst, std::uint64_t dst_offset, const Buffer *src,
+                 std::uint64_t src_offset, std::uint64_t bytes);
+
+}  // namespace calm::cuda
