@@ -3,6 +3,7 @@
 #include <calm/base.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <iterator>
 #include <new>
