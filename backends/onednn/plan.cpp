@@ -70,10 +70,10 @@ class Planner {
     for (Pass &pass : passes_of(group)) {
       segment.passes.push_back(std::move(pass));
     }
-    storage_.place_inside(group, segment);
+    storage_.place_inside(segment);
     add_packs(group, segment, steps);
     add_products(segment);
-    add_tails(group, segment);
+    add_tails(segment);
     steps.push_back({Step::Kind::kSegment, static_cast<std::uint32_t>(plan_.segments.size())});
     plan_.segments.push_back(std::move(segment));
   }
@@ -202,7 +202,7 @@ class Planner {
       if (!added) {
         return at->second;
       }
-      steps_of_weights(number);
+      plan_.prologue.push_back({Step::Kind::kPack, number});
     } else {
       pack.offset = storage_.take_shared(pack.bytes());
       steps.push_back({Step::Kind::kPack, number});
@@ -210,12 +210,8 @@ class Planner {
     plan_.packs.push_back(pack);
     return number;
   }
-  void steps_of_weights(std::uint32_t number) {
-    plan_.prologue.push_back({Step::Kind::kPack, number});
-  }
-
   /// Values others read must be finite in dead rows, which no shard visits.
-  void add_tails(const Group &, Segment &segment) const {
+  void add_tails(Segment &segment) const {
     if (segment.offsets.in == Place::In::kNothing) {
       return;
     }

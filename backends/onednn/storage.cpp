@@ -146,7 +146,7 @@ Place Storage::place(std::uint32_t tensor) const {
   return tensor == CALM_NONE ? Place{} : places_[tensor];
 }
 
-std::vector<Storage::Value> Storage::values_of(const Group &, const Segment &segment) {
+std::vector<Storage::Value> Storage::values_of(const Segment &segment) {
   std::vector<Value> values(places_.size());
   std::size_t position = 0;
   for (std::size_t p = 0; p < segment.passes.size(); ++p) {
@@ -185,7 +185,7 @@ bool Storage::joins_views(const NodeInfo &node, const std::vector<Value> &values
                      });
 }
 
-void Storage::make_views(const Group &, Segment &segment, std::vector<Value> &values) {
+void Storage::make_views(Segment &segment, std::vector<Value> &values) {
   const auto become_views = [&](const NodeInfo &node, std::uint32_t base, std::size_t from,
                                 std::size_t to) {
     std::size_t column = 0;
@@ -286,9 +286,9 @@ void Storage::place_sums(Segment &segment) {
   sum_bytes_ = std::max<std::uint64_t>(sum_bytes_, segment.sum_bytes * segment.most_shards);
 }
 
-void Storage::place_inside(const Group &group, Segment &segment) {
-  std::vector<Value> values = values_of(group, segment);
-  make_views(group, segment, values);
+void Storage::place_inside(Segment &segment) {
+  std::vector<Value> values = values_of(segment);
+  make_views(segment, values);
   std::size_t scratch = 0;
   for (Pass &pass : segment.passes) {
     for (Item &item : pass.items) {

@@ -22,7 +22,7 @@ class Storage {
   Place place(std::uint32_t tensor) const;
   /// Fills in the places of a segment's items and lays out its workers' memory. Splits and
   /// concatenations inside the segment become views and leave it.
-  void place_inside(const Group &group, Segment &segment);
+  void place_inside(Segment &segment);
   /// Memory of the run.
   std::uint64_t take_shared(std::uint64_t bytes);
   /// Makes room for the accumulators of the largest segment.
@@ -30,8 +30,8 @@ class Storage {
 
  private:
   struct Value;
-  std::vector<Value> values_of(const Group &group, const Segment &segment);
-  void make_views(const Group &group, Segment &segment, std::vector<Value> &values);
+  std::vector<Value> values_of(const Segment &segment);
+  void make_views(Segment &segment, std::vector<Value> &values);
   bool splits_into_views(const NodeInfo &node, const std::vector<Value> &values) const;
   bool joins_views(const NodeInfo &node, const std::vector<Value> &values) const;
   void place_local(Segment &segment, std::vector<Value> &values);
