@@ -18,6 +18,14 @@ namespace calm::onednn {
 struct Shard {
   std::size_t begin = 0, end = 0;  ///< rows
   std::size_t first_sequence = 0, last_sequence = 0;
+  bool operator==(const Shard &) const = default;
+};
+
+/// Rows that a pass runs at a time, and the shard they are of.
+struct Block {
+  std::size_t begin = 0, end = 0;
+  Shard shard;
+  bool operator==(const Block &) const = default;
 };
 
 /// A segment as one worker runs it: its operands' addresses and its calls.
@@ -30,6 +38,7 @@ struct WorkerSegment {
     bool descending;
     std::vector<Step> steps;
     std::vector<std::uint32_t> of_block;  ///< operands that hold the rows of one block
+    Block block;                          ///< that the calls and these operands were set for
   };
   struct OfSum {
     std::uint32_t operand;

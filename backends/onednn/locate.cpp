@@ -70,6 +70,7 @@ class Locator {
         call.outs = call.ins + item.node.ins.size();
         call.carry = worker_ + item.carry;
         call.scratch = worker_ + item.scratch;
+        call.offsets = reinterpret_cast<const std::int32_t *>(address(from.offsets));
         for (const Place &place : item.places) {
           const auto number = static_cast<std::uint32_t>(to.operands.size());
           to.operands.push_back({address(place), 0, place.stride});

@@ -52,7 +52,7 @@ void set_scales(const PackShape &shape, const Source &source, std::size_t first,
     scales[n] = most / 127.0F;
   }
   if (last == shape.n) {
-    std::fill(scales + last, scales + shape.padded(), 0.0F);
+    std::fill(scales + last, scales + shape.scale_bytes() / sizeof(float), 0.0F);
   }
 }
 
@@ -60,8 +60,7 @@ void set_scales(const PackShape &shape, const Source &source, std::size_t first,
 
 std::size_t PackShape::bytes() const {
   const std::size_t element = type == WeightType::kF32 ? 4 : type == WeightType::kBf16 ? 2 : 1;
-  // A vector's load of the last int8s may reach past them.
-  return scale_bytes() + (k + kBf16Depth - 1) * padded() * element + 64;
+  return scale_bytes() + (k + kBf16Depth - 1) * padded() * element + kSlack;
 }
 
 void pack(const PackShape &shape, const float *b, std::size_t first, std::size_t last,
@@ -73,6 +72,9 @@ void pack(const PackShape &shape, const float *b, std::size_t first, std::size_t
   }
   std::byte *const panels = packed + shape.scale_bytes();
   const std::size_t even = (shape.k + kBf16Depth - 1) / kBf16Depth * kBf16Depth;
+  if (last == shape.n) {
+    std::fill_n(packed + shape.bytes() - kSlack, kSlack, std::byte{0});
+  }
   for (std::size_t n = first; n < last; n += kPanel) {
     const std::size_t columns = std::min(kPanel, last - n);
     const std::size_t width = std::min(kPanel, shape.padded() - n);

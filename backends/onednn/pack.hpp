@@ -1,6 +1,6 @@
 // Matrices that a product multiplies by, in the order its kernel reads them: panels of up to 64
-// columns, each all rows of the sum after another ([k][width], the width rounded up to 16 with
-// zeros).
+// columns, each all rows of the sum after another ([k][width], the width rounded up to 4 with
+// zeros). Vectors may reach into the next row, or the 64 bytes behind the last.
 #pragma once
 
 #include <calm/ops/matmul.h>
@@ -18,7 +18,8 @@ namespace calm::onednn {
 enum class WeightType : std::uint32_t { kF32, kBf16, kInt8 };
 
 inline constexpr std::size_t kPanel = 64;  ///< columns
-inline constexpr std::size_t kUnit = 16;   ///< what a panel's width is a multiple of
+inline constexpr std::size_t kUnit = 4;    ///< what a panel's width is a multiple of
+inline constexpr std::size_t kSlack = 64;  ///< bytes
 /// bf16: rows 2 i and 2 i + 1 of a panel lie side by side, column by column.
 inline constexpr std::size_t kBf16Depth = 2;
 
@@ -35,7 +36,7 @@ struct PackShape {
   /// Of the packed matrix, with the scales of int8 in front.
   std::size_t bytes() const;
   std::size_t scale_bytes() const {
-    return type == WeightType::kInt8 ? (padded() * sizeof(float) + 63) / 64 * 64 : 0;
+    return type == WeightType::kInt8 ? (padded() * sizeof(float) + kSlack + 63) / 64 * 64 : 0;
   }
 };
 

@@ -83,14 +83,26 @@ void cut_rows(const Segment &segment, std::size_t rows, std::vector<Shard> &shar
   }
 }
 
-void run_pass(WorkerSegment &worker, WorkerSegment::Pass &pass, std::size_t begin,
-              std::size_t end) {
+void set_block(WorkerSegment &worker, WorkerSegment::Pass &pass, const Block &block) {
   for (const std::uint32_t i : pass.of_block) {
-    worker.operands[i].first = begin;
+    worker.operands[i].first = block.begin;
   }
   for (WorkerSegment::Step &step : pass.steps) {
-    step.call.begin = begin;
-    step.call.end = end;
+    step.call.begin = block.begin;
+    step.call.end = block.end;
+    step.call.shard_begin = block.shard.begin;
+    step.call.shard_end = block.shard.end;
+    step.call.first_sequence = block.shard.first_sequence;
+    step.call.last_sequence = block.shard.last_sequence;
+  }
+  pass.block = block;
+}
+
+void run_pass(WorkerSegment &worker, WorkerSegment::Pass &pass, const Block &block) {
+  if (block != pass.block) {  // in generation it never changes
+    set_block(worker, pass, block);
+  }
+  for (const WorkerSegment::Step &step : pass.steps) {
     step.run(step.call);
   }
 }
@@ -110,28 +122,20 @@ void run_shard(const Task &task, WorkerSegment &worker, const Shard &shard, std:
   for (const std::uint32_t i : worker.of_chunks) {
     worker.operands[i].first = shard.begin / kChunk;
   }
-  const std::int32_t *const offsets = task.binding->offsets[task.index];
   for (WorkerSegment::Pass &pass : worker.passes) {
-    for (WorkerSegment::Step &step : pass.steps) {
-      step.call.shard_begin = shard.begin;
-      step.call.shard_end = shard.end;
-      step.call.first_sequence = shard.first_sequence;
-      step.call.last_sequence = shard.last_sequence;
-      step.call.offsets = offsets;
-    }
     // Blocks end at multiples of their size, counted from the program's first row.
     if (shard.begin == shard.end) {
-      run_pass(worker, pass, shard.begin, shard.end);
+      run_pass(worker, pass, {shard.begin, shard.end, shard});
     } else if (pass.descending) {
       for (std::size_t end = shard.end; end > shard.begin;) {
         const std::size_t begin = std::max(shard.begin, (end - 1) / segment.block * segment.block);
-        run_pass(worker, pass, begin, end);
+        run_pass(worker, pass, {begin, end, shard});
         end = begin;
       }
     } else {
       for (std::size_t begin = shard.begin; begin < shard.end;) {
         const std::size_t end = std::min(shard.end, (begin / segment.block + 1) * segment.block);
-        run_pass(worker, pass, begin, end);
+        run_pass(worker, pass, {begin, end, shard});
         begin = end;
       }
     }

@@ -112,7 +112,7 @@ void StepProgram::first(std::vector<std::int32_t> &ids, std::vector<float> &log_
 void StepProgram::one_step(std::int64_t micro_step, std::vector<std::int32_t> &ids,
                            std::vector<float> &log_probs) {
   step_.step().set_integer(micro_step_, micro_step);
-  step_.run();
+  step_.program().start();  // a read waits for it
   step_.state().read(ids_->offset, ids.data(), ids_->bytes);
   step_.output().read(log_probs_->offset, log_probs.data(), log_probs_->bytes);
 }

@@ -95,24 +95,27 @@ enum class Finish { kNone, kAdd, kGelu, kSoftplus };
 /// x by a parameter, stored either way round, and what a product may be merged with.
 struct Product {
   static constexpr std::int64_t kDepth = 90, kColumns = 75;
-  std::int64_t rows;
+  std::int64_t rows, columns;
   graph::ParamLayout layout;
   graph::Graph graph;
 
-  explicit Product(bool transposed, std::int64_t n = 7, Finish finish = Finish::kNone)
-      : rows(n), graph("product", {n, 1, n}, CALM_F32, layout, model_test::runtime().operators()) {
+  explicit Product(bool transposed, std::int64_t n = 7, Finish finish = Finish::kNone,
+                   std::int64_t width = kColumns)
+      : rows(n),
+        columns(width),
+        graph("product", {n, 1, n}, CALM_F32, layout, model_test::runtime().operators()) {
     calm_param param{};
     param.size = sizeof param;
     param.name = str("w");
     param.type =
-        transposed ? type_of(CALM_F32, {kColumns, kDepth}) : type_of(CALM_F32, {kDepth, kColumns});
+        transposed ? type_of(CALM_F32, {columns, kDepth}) : type_of(CALM_F32, {kDepth, columns});
     const graph::GraphBuilder builder(graph);
     const Builder b = builder.face();
     const Value x = graph.input("x", type_of(CALM_F32, {rows, kDepth}, CALM_AXIS_TOKENS));
     const Value more =
         b.op("broadcast",
              {b.op("sum", {x}, {value("axis", 1)}),
-              graph.input("like", type_of(CALM_F32, {rows, kColumns}, CALM_AXIS_TOKENS))},
+              graph.input("like", type_of(CALM_F32, {rows, columns}, CALM_AXIS_TOKENS))},
              {value("axis", 1)});
     Value y = b.op("matmul", {x, b.param(param)}, {value("transpose_b", transposed)});
     if (finish == Finish::kAdd) {
@@ -120,9 +123,9 @@ struct Product {
     } else if (finish == Finish::kGelu) {
       y = b.op("gelu", {y});
     } else if (finish == Finish::kSoftplus) {
-      const std::vector<float> bias(kColumns, 0.3F);
+      const std::vector<float> bias(static_cast<std::size_t>(columns), 0.3F);
       y = b.op("softplus",
-               {b.op("add", {y, b.constant(type_of(CALM_F32, {kColumns}), bias.data())})});
+               {b.op("add", {y, b.constant(type_of(CALM_F32, {columns}), bias.data())})});
     }
     graph.output("y", y);
     layout.freeze();
@@ -147,10 +150,11 @@ struct Product {
 };
 
 /// Weights of very different columns.
-conformance::Array uneven_weights() {
-  conformance::Array w = conformance::draw(2, {Product::kDepth, Product::kColumns});
+conformance::Array uneven_weights(std::int64_t columns = Product::kColumns) {
+  conformance::Array w = conformance::draw(2, {Product::kDepth, columns});
   for (std::size_t i = 0; i < w.values.size(); ++i) {
-    w.values[i] *= std::ldexp(1.003, static_cast<int>(i % Product::kColumns % 9) - 4);
+    const auto column = static_cast<int>(i % static_cast<std::size_t>(columns));
+    w.values[i] *= std::ldexp(1.003, column % 9 - 4);
     w.values[i] = static_cast<double>(static_cast<float>(w.values[i]));
   }
   return w;
@@ -214,21 +218,30 @@ TEST(OnednnWeights, ThatAreNotFiniteAreSeenInEveryKind) {
 TEST(OnednnWeights, GiveARowTheSameBitsAloneAndAmongOthers) {
   constexpr std::int64_t kRows = 71;
   const conformance::Array x = conformance::draw(3, {kRows, Product::kDepth});
-  const conformance::Array w = uneven_weights();
-  for (const Finish finish : {Finish::kNone, Finish::kAdd, Finish::kGelu, Finish::kSoftplus}) {
-    const Product all(false, kRows, finish);
-    const Product one(false, 1, finish);
+  const auto check = [&x](std::int64_t columns, Finish finish) {
+    const conformance::Array w = uneven_weights(columns);
+    const Product all(false, kRows, finish, columns);
+    const Product one(false, 1, finish, columns);
     for (const char *options : {"weights=fp32", "weights=bf16", "weights=int8"}) {
       const std::vector<double> together = all.multiply(options, x, w);
       for (const std::int64_t row : {0, 5, 6, 63, 64, 66, 70}) {
         const auto begin = x.values.begin() + row * Product::kDepth;
         const conformance::Array own{
             x.dtype, {1, Product::kDepth}, {begin, begin + Product::kDepth}};
-        const auto at = together.begin() + row * Product::kColumns;
-        EXPECT_EQ(one.multiply(options, own, w), std::vector<double>(at, at + Product::kColumns))
-            << options << ", row " << row << ", finish " << static_cast<int>(finish);
+        const auto at = together.begin() + row * columns;
+        EXPECT_EQ(one.multiply(options, own, w), std::vector<double>(at, at + columns))
+            << options << ", row " << row << ", columns " << columns << ", finish "
+            << static_cast<int>(finish);
       }
     }
+  };
+  for (const Finish finish : {Finish::kNone, Finish::kAdd, Finish::kGelu, Finish::kSoftplus}) {
+    check(Product::kColumns, finish);
+  }
+  // Panels that are whole, nearly whole, and one, two or three vectors wide, alone or behind
+  // another.
+  for (const std::int64_t columns : {3, 36, 61, 64, 84, 104, 128, 145}) {
+    check(columns, Finish::kAdd);
   }
 }
 

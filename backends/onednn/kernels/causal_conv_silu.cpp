@@ -129,8 +129,8 @@ HWY_INLINE Vector step_block(const float *x, const float *weight, const float *b
 #endif
 
 /// A sequence of one row, from the state `before` (null: zeros) to `after` (null: not wanted).
-void step_row(const ConvShape &s, const Operands &o, const ConvWork &work, std::size_t t,
-              const float *before, float *after) {
+HWY_NOINLINE void step_row(const ConvShape &s, const Operands &o, const ConvWork &work,
+                           std::size_t t, const float *before, float *after) {
   const auto *const x = o.x.at<const float>(t);
   std::size_t e = 0;
 #if HWY_TARGET != HWY_SCALAR
@@ -182,10 +182,8 @@ void begin_shard(const ConvShape &s, const Call &call, const Operands &o, const 
   }
 }
 
-void causal_conv_silu(const Call &call) {
-  const ConvShape s(*call.node);
-  const Operands o(call);
-  const auto work = work_of<ConvWork>(s, call);
+HWY_NOINLINE void convolve_block(const Call &call, const ConvShape &s, const Operands &o,
+                                 const ConvWork &work) {
   if (call.first_block(false)) {
     begin_shard(s, call, o, work);
   }
@@ -204,6 +202,17 @@ void causal_conv_silu(const Call &call) {
     t = end;
   }
   zero_rows(o.y, live, call.end, s.channels);
+}
+
+void causal_conv_silu(const Call &call) {
+  const ConvShape s(*call.node);
+  const Operands o(call);
+  const auto work = work_of<ConvWork>(s, call);
+  if (one_row(call)) {
+    step_row(s, o, work, call.begin, o.before(call.first_sequence), o.after(call.first_sequence));
+  } else {
+    convolve_block(call, s, o, work);
+  }
 }
 
 }  // namespace

@@ -202,6 +202,12 @@ inline std::size_t sequence_of(const Call &call, std::size_t row) {
       ends + call.first_sequence, ends + call.last_sequence, static_cast<std::int32_t>(row));
   return static_cast<std::size_t>(end - ends);
 }
+/// Whether the call is one sequence of one row and no more: a step of generation.
+inline bool one_row(const Call &call) {
+  const std::size_t q = call.first_sequence;
+  return call.last_sequence == q + 1 && call.end == call.begin + 1 &&
+         row_of(call, q) == call.begin && row_of(call, q + 1) == call.end;
+}
 
 }  // namespace calm::onednn::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -53,11 +53,18 @@ struct Statistics {
         return hn::Mul(centred, centred);
       });
     }
-    const Vector scale = hn::Set(kFloats, static_cast<float>(per_element));
-    const Vector floor = hn::Set(kFloats, static_cast<float>(eps));
+    const auto inverse = [&](auto f, auto sums) CALM_SIMD {
+      const auto variance = hn::MulAdd(sums, hn::Set(f, static_cast<float>(per_element)),
+                                       hn::Set(f, static_cast<float>(eps)));
+      return hn::Div(hn::Set(f, 1.0F), hn::Sqrt(variance));
+    };
+    if (n == 1) {  // of generation, which waits for every one of these steps
+      const hn::CappedTag<float, 1> f;
+      rstd[0] = hn::GetLane(inverse(f, hn::Set(f, rstd[0])));
+      return;
+    }
     for_vectors(n, [&](std::size_t i, auto lanes) CALM_SIMD {
-      const Vector variance = hn::MulAdd(lanes.load(rstd + i), scale, floor);
-      lanes.store(hn::Div(hn::Set(kFloats, 1.0F), hn::Sqrt(variance)), rstd + i);
+      lanes.store(inverse(kFloats, lanes.load(rstd + i)), rstd + i);
     });
   }
 };
@@ -73,7 +80,7 @@ void layer_norm(const Call &call) {
   const Operand y = output(call, CALM_LAYER_NORM_Y);
   const Operand means = output(call, CALM_LAYER_NORM_MEAN);
   const Operand rstds = output(call, CALM_LAYER_NORM_RSTD);
-  const std::size_t group = group_rows(d);
+  const std::size_t group = call.rows() == 1 ? 1 : group_rows(d);
   for (std::size_t begin = call.begin; begin < call.end; begin += group) {
     const std::size_t n = std::min(group, call.end - begin);
     const Statistics of(in, begin, n, d, eps);

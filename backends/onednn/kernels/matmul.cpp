@@ -47,7 +47,12 @@ struct Weights<WeightType::kBf16> {
   static constexpr std::size_t kDepth = kBf16Depth;
   using Words = hn::Vec<hn::RebindToUnsigned<D>>;
   static HWY_INLINE Words load(const std::uint16_t *from) {
-    return hn::LoadU(hn::RebindToUnsigned<D>(), reinterpret_cast<const std::uint32_t *>(from));
+    auto words =
+        hn::LoadU(hn::RebindToUnsigned<D>(), reinterpret_cast<const std::uint32_t *>(from));
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
+    __asm__("" : "+v"(words.raw));  // or gcc loads them twice, for the shift and for the mask
+#endif
+    return words;
   }
   static HWY_INLINE V first(D d, Words words) { return hn::BitCast(d, hn::ShiftLeft<16>(words)); }
   static HWY_INLINE V second(D d, Words words) {
@@ -81,7 +86,9 @@ struct Product {
   std::size_t out_stride;
   std::size_t k, columns;  // columns that exist from the tile's first on
   std::size_t width;       // of the panel
-  const float *scales;     // int8
+  const void *next;        // panel, and its width, where a tile has columns of two
+  std::size_t next_width;
+  const float *scales;  // int8
   Finish finish;
   const float *more;  // rows to add, or a bias
   std::size_t more_stride;
@@ -109,6 +116,19 @@ HWY_INLINE void finish(const Product &p, std::size_t r, std::size_t c, std::size
   }
 }
 
+// Vectors of a panel. A tile may go on in the next one.
+constexpr std::size_t kPanelVectors = kPanel / kLanes;
+
+/// Where vector v of row k of a tile's columns lies; kDepth rows lie side by side.
+template <WeightType type>
+HWY_INLINE const typename Weights<type>::Element *vector_at(
+    const Product &p, const typename Weights<type>::Element *panel, std::size_t k, std::size_t v) {
+  constexpr std::size_t kStep = kLanes * Weights<type>::kDepth;
+  return v < kPanelVectors ? panel + k * p.width + v * kStep
+                           : static_cast<const typename Weights<type>::Element *>(p.next) +
+                                 k * p.next_width + (v - kPanelVectors) * kStep;
+}
+
 /// A tile of R rows and N vectors of columns.
 template <WeightType type, std::size_t R, std::size_t N>
 HWY_INLINE void multiply(const Product &p, const typename Weights<type>::Element *panel) {
@@ -123,7 +143,7 @@ HWY_INLINE void multiply(const Product &p, const typename Weights<type>::Element
     for (std::size_t k = 0; k < p.k; ++k) {
       V b[N];
       for (std::size_t v = 0; v < N; ++v) {
-        b[v] = Weights<type>::load(d, panel + k * p.width + v * kLanes);
+        b[v] = Weights<type>::load(d, vector_at<type>(p, panel, k, v));
       }
       for (std::size_t r = 0; r < R; ++r) {
         const V a = hn::Set(d, p.a[r * p.a_stride + k]);
@@ -133,10 +153,9 @@ HWY_INLINE void multiply(const Product &p, const typename Weights<type>::Element
       }
     }
   } else {
-    for (std::size_t k = 0; k < p.k; k += 2) {
-      const bool pair = k + 1 < p.k;
+    const auto add = [&](std::size_t k, bool pair) HWY_ATTR __attribute__((always_inline)) {
       for (std::size_t v = 0; v < N; ++v) {
-        const auto words = Weights<type>::load(panel + k * p.width + 2 * v * kLanes);
+        auto words = Weights<type>::load(vector_at<type>(p, panel, k, v));
         const V b = Weights<type>::first(d, words);
         for (std::size_t r = 0; r < R; ++r) {
           sums[r][v] = hn::MulAdd(hn::Set(d, p.a[r * p.a_stride + k]), b, sums[r][v]);
@@ -148,6 +167,12 @@ HWY_INLINE void multiply(const Product &p, const typename Weights<type>::Element
           }
         }
       }
+    };
+    for (std::size_t k = 0; k + 2 <= p.k; k += 2) {
+      add(k, true);
+    }
+    if (p.k % 2 != 0) {
+      add(p.k - 1, false);
     }
   }
   if constexpr (type == WeightType::kInt8) {
@@ -175,6 +200,27 @@ HWY_INLINE void multiply(const Product &p, const typename Weights<type>::Element
       }
     }
     return;
+  }
+  if constexpr (R == 1) {  // of generation, which waits for it
+    if (whole && p.finish == Finish::kGelu) {
+      for (std::size_t v = 0; v < N; ++v) {
+        if (p.out != nullptr) {
+          hn::StoreU(sums[0][v], d, p.out + v * kLanes);
+        }
+        hn::StoreU(gelu_of(d, sums[0][v]), d, p.finished + v * kLanes);
+      }
+      return;
+    }
+    if (whole && p.finish == Finish::kBiasSoftplus) {
+      for (std::size_t v = 0; v < N; ++v) {
+        const V sum = hn::Add(sums[0][v], hn::LoadU(d, p.more + v * kLanes));
+        if (p.out != nullptr) {
+          hn::StoreU(sum, d, p.out + v * kLanes);
+        }
+        hn::StoreU(softplus_of(d, sum), d, p.finished + v * kLanes);
+      }
+      return;
+    }
   }
   // A copy, for what a loop indexes cannot stay in registers in the paths above either.
   HWY_ALIGN float tile[R * N * kLanes];
@@ -222,50 +268,113 @@ HWY_NOINLINE void multiply_rows(Product p, std::size_t rows,
   }
 }
 
+/// A tile of N vectors of columns, all rows. A single row has no call of its own.
+template <WeightType type, std::size_t N>
+HWY_INLINE void multiply_tile(const Product &p, std::size_t rows,
+                              const typename Weights<type>::Element *panel) {
+  constexpr std::size_t kCapped = std::min(N, kVectors);
+  if (rows == 1) {
+    multiply<type, 1, kCapped>(p, panel);
+  } else {
+    multiply_rows<type, kCapped>(p, rows, panel);
+  }
+}
+
+/// Whether one row takes two panels at a time: of bf16 a panel's four sums would wait for each
+/// other.
+template <WeightType type>
+constexpr bool kTwoPanels = type == WeightType::kBf16 &&kPanelVectors == kVectors;
+
+/// One row of a panel and the columns there are of the next one.
+template <WeightType type>
+HWY_INLINE void multiply_two(const Product &p, const typename Weights<type>::Element *panel) {
+  switch ((p.columns - kPanel + kLanes - 1) / kLanes) {
+    case 1:
+      multiply<type, 1, kPanelVectors + 1>(p, panel);
+      break;
+    case 2:
+      multiply<type, 1, kPanelVectors + 2>(p, panel);
+      break;
+    case 3:
+      multiply<type, 1, kPanelVectors + 3>(p, panel);
+      break;
+    default:
+      multiply<type, 1, kPanelVectors + 4>(p, panel);
+      break;
+  }
+}
+
 template <WeightType type>
 HWY_INLINE void multiply_call(const Call &call) {
   using Element = typename Weights<type>::Element;
   constexpr std::size_t kDepth = Weights<type>::kDepth;
-  const PackShape shape = pack_shape(*call.node);
+  PackShape shape = pack_shape(*call.node);
+  shape.type = type;
+  const std::size_t rows = call.rows();
   Product p{};
   p.k = shape.k;
+  p.a = call.ins[CALM_MATMUL_A].at<const float>(call.begin);
   p.a_stride = call.ins[CALM_MATMUL_A].stride;
   p.finish = finish_of(*call.node);
-  const Operand out = call.outs[0];
-  const Operand more =
-      p.finish == Finish::kAdd || p.finish == Finish::kBiasSoftplus ? call.ins[2] : Operand{};
-  const Operand finished =
-      p.finish == Finish::kGelu || p.finish == Finish::kBiasSoftplus ? call.outs[1] : Operand{};
-  p.out_stride = out.stride;
-  p.more_stride = more.stride;
-  p.finished_stride = finished.stride;
+  if (const Operand out = call.outs[0]) {
+    p.out = out.at(call.begin);
+    p.out_stride = out.stride;
+  }
+  if (p.finish == Finish::kAdd || p.finish == Finish::kBiasSoftplus) {
+    p.more = call.ins[2].at<const float>(p.finish == Finish::kAdd ? call.begin : 0);
+    p.more_stride = call.ins[2].stride;
+  }
+  if (p.finish == Finish::kGelu || p.finish == Finish::kBiasSoftplus) {
+    p.finished = call.outs[1] ? call.outs[1].at(call.begin) : nullptr;
+    p.finished_stride = call.outs[1].stride;
+  }
   const std::byte *const packed = call.ins[CALM_MATMUL_B].data;
-  const auto *panel = reinterpret_cast<const Element *>(
-      packed + PackShape{shape.k, shape.n, false, type}.scale_bytes());
+  p.scales = reinterpret_cast<const float *>(packed);
+  const auto *panel = reinterpret_cast<const Element *>(packed + shape.scale_bytes());
+  const std::size_t terms = (shape.k + kDepth - 1) / kDepth * kDepth;
+  const auto go_on = [&p](std::size_t columns) HWY_ATTR {
+    p.out += p.out == nullptr ? 0 : columns;
+    p.more += p.more == nullptr ? 0 : columns;
+    p.finished += p.finished == nullptr ? 0 : columns;
+    p.scales += columns;
+  };
   for (std::size_t n = 0; n < shape.n; n += kPanel) {
     p.width = std::min(kPanel, shape.padded() - n);
-    for (std::size_t c = 0; c < p.width && n + c < shape.n;) {
-      p.a = call.ins[CALM_MATMUL_A].at<const float>(call.begin);
-      p.out = out ? out.at(call.begin) + n + c : nullptr;
-      p.more =
-          more ? more.at<const float>(p.finish == Finish::kAdd ? call.begin : 0) + n + c : nullptr;
-      p.finished = finished ? finished.at(call.begin) + n + c : nullptr;
-      p.scales = reinterpret_cast<const float *>(packed) + n + c;
-      p.columns = shape.n - n - c;
-      const std::size_t vectors =
-          std::min({kVectors, (p.width - c) / kLanes, (p.columns + kLanes - 1) / kLanes});
-      if (vectors == kVectors) {
-        multiply_rows<type, kVectors>(p, call.rows(), panel + c * kDepth);
-      } else if (vectors == 3) {
-        multiply_rows<type, std::min<std::size_t>(3, kVectors)>(p, call.rows(), panel + c * kDepth);
-      } else if (vectors == 2) {
-        multiply_rows<type, std::min<std::size_t>(2, kVectors)>(p, call.rows(), panel + c * kDepth);
-      } else {
-        multiply_rows<type, 1>(p, call.rows(), panel + c * kDepth);
+    if constexpr (kTwoPanels<type>) {
+      if (rows == 1 && n + kPanel < shape.n) {
+        p.columns = std::min(2 * kPanel, shape.n - n);
+        p.next = panel + terms * kPanel;
+        p.next_width = std::min(kPanel, shape.padded() - n - kPanel);
+        multiply_two<type>(p, panel);
+        go_on(p.columns);
+        panel += terms * (kPanel + p.next_width);
+        n += kPanel;
+        continue;
+      }
+    }
+    const std::size_t end = std::min(n + kPanel, shape.n);
+    for (std::size_t c = 0; n + c < end;) {
+      p.columns = end - n - c;
+      const std::size_t vectors = std::min(kVectors, (p.columns + kLanes - 1) / kLanes);
+      const Element *const from = panel + c * kDepth;
+      switch (vectors) {
+        case 1:
+          multiply_tile<type, 1>(p, rows, from);
+          break;
+        case 2:
+          multiply_tile<type, 2>(p, rows, from);
+          break;
+        case 3:
+          multiply_tile<type, 3>(p, rows, from);
+          break;
+        default:
+          multiply_tile<type, 4>(p, rows, from);
+          break;
       }
       c += vectors * kLanes;
+      go_on(vectors * kLanes);
     }
-    panel += (shape.k + kDepth - 1) / kDepth * kDepth * p.width;
+    panel += terms * p.width;
   }
 }
 

@@ -34,6 +34,7 @@ struct ScanWork {
   float *a, *h;          ///< carry: [blocks, padded, lanes]
   float *b, *c;          ///< [64, padded], where states are padded
   float *x, *delta, *y;  ///< [64, lanes], where channels are padded or y is not wanted
+  float *decay, *u;      ///< [channels], of a sequence of one row: delta log2 e and delta x
 
   ScanWork(const ScanShape &s, reference::Scratch &carry, reference::Scratch &scratch)
       : a(carry.take<float>(s.all())),
@@ -42,7 +43,9 @@ struct ScanWork {
         c(scratch.take<float>(kChunk * s.padded)),
         x(scratch.take<float>(kChunk * ScanShape::kMostLanes)),
         delta(scratch.take<float>(kChunk * ScanShape::kMostLanes)),
-        y(scratch.take<float>(kChunk * ScanShape::kMostLanes)) {}
+        y(scratch.take<float>(kChunk * ScanShape::kMostLanes)),
+        decay(scratch.take<float>(s.padded_channels())),
+        u(scratch.take<float>(s.padded_channels())) {}
 };
 
 /// What its gradient works on.

@@ -126,73 +126,143 @@ void scan_rows(const ScanShape &s, const Operands &o, const ScanWork &work, Rows
   }
 }
 
-/// The states of one channel by one row: c h, not yet summed up.
-template <bool kBegins>
-HWY_INLINE Vector step_channel(std::size_t states, float delta, float x, const float *a,
-                               const float *b, const float *c, const float *before, float *after) {
-  const Floats f;
-  const Vector step = hn::Set(f, delta * kLog2e);
-  const Vector u = hn::Set(f, delta * x);
-  Vector sum = hn::Zero(f);
-  for_vectors(states, [&](std::size_t n, auto lanes) CALM_SIMD {
-    Vector h = hn::Mul(u, lanes.load(b + n));
-    if constexpr (!kBegins) {
-      h = hn::MulAdd(exp2_of(f, hn::Mul(step, lanes.load(a + n))), lanes.load(before + n), h);
-    }
-    if (after != nullptr) {
-      lanes.store(h, after + n);
-    }
-    sum = hn::MulAdd(lanes.load(c + n), h, sum);
+/// What a sequence of one row reads and writes. `before` null: zeros; `after`, `y` null: not
+/// wanted.
+struct OneRow {
+  const float *x, *delta, *a, *b, *c, *d, *before;
+  float *after, *y;
+};
+
+OneRow one_row_of(const Call &call, std::size_t t, std::size_t sequence) {
+  const auto in = [&](std::size_t i) { return call.ins[i].at<const float>(t); };
+  OneRow row{};
+  row.x = in(CALM_SELECTIVE_SCAN_X);
+  row.delta = in(CALM_SELECTIVE_SCAN_DELTA);
+  row.b = in(CALM_SELECTIVE_SCAN_B);
+  row.c = in(CALM_SELECTIVE_SCAN_C);
+  row.a = call.ins[CALM_SELECTIVE_SCAN_A].at<const float>(0);
+  row.d = call.ins[CALM_SELECTIVE_SCAN_D].at<const float>(0);
+  if (call.node->has(CALM_SELECTIVE_SCAN_STATE_IN)) {
+    row.before = call.ins[CALM_SELECTIVE_SCAN_STATE_IN].at<const float>(sequence);
+  }
+  if (const Operand after = output(call, CALM_SELECTIVE_SCAN_STATE_OUT)) {
+    row.after = after.at(sequence);
+  }
+  if (const Operand y = output(call, CALM_SELECTIVE_SCAN_Y)) {
+    row.y = y.at(t);
+  }
+  return row;
+}
+
+/// delta log2 e and delta x go through memory, from where a number fills a vector at no cost.
+void prepare(const OneRow &row, std::size_t channels, const ScanWork &work) {
+  for_vectors(channels, [&](std::size_t e, auto lanes) CALM_SIMD {
+    const Vector deltas = lanes.load(row.delta + e);
+    lanes.store(hn::Mul(deltas, hn::Set(kFloats, kLog2e)), work.decay + e);
+    lanes.store(hn::Mul(deltas, lanes.load(row.x + e)), work.u + e);
   });
+}
+
+#if HWY_TARGET != HWY_SCALAR
+/// As many vectors as 16 states fill.
+inline constexpr std::size_t kSixteen = 16 / std::min<std::size_t>(16, kLanes);
+
+struct Sixteen {
+  Vector v[kSixteen];
+  HWY_INLINE explicit Sixteen(const float *from) {
+    HWY_UNROLL(16)
+    for (std::size_t i = 0; i < kSixteen; ++i) {
+      v[i] = hn::LoadU(kFloats, from + i * kLanes);
+    }
+  }
+};
+
+/// A channel of 16 states by one row: c h, not yet summed up. `decay` is delta log2 e, `u` delta x.
+template <bool kBegins>
+HWY_INLINE Vector step_sixteen(float decay, float u, const float *a, const Sixteen &b,
+                               const Sixteen &c, const float *before, float *after) {
+  const Floats f;
+  const Vector decays = hn::Set(f, decay);
+  const Vector us = hn::Set(f, u);
+  Vector sum;
+  HWY_UNROLL(16)
+  for (std::size_t i = 0; i < kSixteen; ++i) {
+    const std::size_t n = i * kLanes;
+    Vector h = hn::Mul(us, b.v[i]);
+    if constexpr (!kBegins) {
+      h = hn::MulAdd(exp2_of(f, hn::Mul(decays, hn::LoadU(f, a + n))), hn::LoadU(f, before + n), h);
+    }
+    hn::StoreU(h, f, after + n);
+    sum = i == 0 ? hn::Mul(c.v[i], h) : hn::MulAdd(c.v[i], h, sum);
+  }
   return sum;
 }
 
-/// A sequence of one row, `before` (kBegins: zeros) to `after` (null: not wanted). kStates: how
-/// many, or 0 for any number.
-template <bool kBegins, std::size_t kStates>
-HWY_NOINLINE void step_states(const ScanShape &s, const Operands &o, std::size_t t,
-                              const float *before, float *after) {
-  const auto *const x = o.x.at<const float>(t);
-  const auto *const delta = o.delta.at<const float>(t);
-  const auto *const b = o.b.at<const float>(t);
-  const auto *const c = o.c.at<const float>(t);
-  float *const y = o.y ? o.y.at(t) : nullptr;
-  const std::size_t states = kStates == 0 ? s.states : kStates;
-  const auto channel = [&](std::size_t e) CALM_SIMD {
-    const std::size_t at = e * states;
-    return step_channel<kBegins>(states, delta[e], x[e], o.a + at, b, c,
-                                 kBegins ? nullptr : before + at,
-                                 after == nullptr ? nullptr : after + at);
-  };
-  std::size_t e = 0;
-#if HWY_TARGET != HWY_SCALAR
+/// y of four channels of 16 states from channel `e` on.
+template <bool kBegins>
+HWY_INLINE hn::Vec<Quad> step_quad(const OneRow &row, std::size_t e, const float *decay,
+                                   const float *u, const Sixteen &b, const Sixteen &c) {
   const Quad quad;
-  for (; e + 4 <= s.channels; e += 4) {
-    const Vector sums = sum_blocks(channel(e), channel(e + 1), channel(e + 2), channel(e + 3));
-    if (y != nullptr) {
-      hn::StoreU(
-          hn::MulAdd(hn::LoadU(quad, o.d + e), hn::LoadU(quad, x + e), add_blocks(kFloats, sums)),
-          quad, y + e);
-    }
+  const auto channel = [&](std::size_t i) CALM_SIMD {
+    const std::size_t at = (e + i) * 16;
+    return step_sixteen<kBegins>(decay[e + i], u[e + i], row.a + at, b, c,
+                                 kBegins ? nullptr : row.before + at, row.after + at);
+  };
+  const Vector sums = sum_blocks(channel(0), channel(1), channel(2), channel(3));
+  return hn::MulAdd(hn::LoadU(quad, row.d + e), hn::LoadU(quad, row.x + e),
+                    add_blocks(kFloats, sums));
+}
+
+/// Four channels at a time, of 16 states each. Gives how many channels it did.
+template <bool kBegins>
+HWY_NOINLINE std::size_t step_sixteens(const OneRow &row, std::size_t channels, const float *decay,
+                                       const float *u) {
+  const Quad quad;
+  const Sixteen b(row.b), c(row.c);
+  const OneRow own = row;  // not where a store might reach it
+  std::size_t e = 0;
+  for (; e + 4 <= channels; e += 4) {
+    hn::StoreU(step_quad<kBegins>(own, e, decay, u, b, c), quad, own.y + e);
   }
+  return e;
+}
 #endif
+
+/// Any number of states, from channel `e` on.
+void step_any(const ScanShape &s, const OneRow &row, std::size_t e, const float *decay,
+              const float *u) {
   for (; e < s.channels; ++e) {
-    const float sum = hn::GetLane(hn::SumOfLanes(kFloats, channel(e)));
-    if (y != nullptr) {
-      y[e] = sum + o.d[e] * x[e];
+    const std::size_t at = e * s.states;
+    const Vector decays = hn::Set(kFloats, decay[e]);
+    const Vector us = hn::Set(kFloats, u[e]);
+    Vector sum = hn::Zero(kFloats);
+    for_vectors(s.states, [&](std::size_t n, auto lanes) CALM_SIMD {
+      Vector h = hn::Mul(us, lanes.load(row.b + n));
+      if (row.before != nullptr) {
+        h = hn::MulAdd(exp2_of(kFloats, hn::Mul(decays, lanes.load(row.a + at + n))),
+                       lanes.load(row.before + at + n), h);
+      }
+      if (row.after != nullptr) {
+        lanes.store(h, row.after + at + n);
+      }
+      sum = hn::MulAdd(lanes.load(row.c + n), h, sum);
+    });
+    if (row.y != nullptr) {
+      row.y[e] = hn::GetLane(hn::SumOfLanes(kFloats, sum)) + row.d[e] * row.x[e];
     }
   }
 }
 
-void step_row(const ScanShape &s, const Operands &o, std::size_t t, const float *before,
-              float *after) {
-  if (s.states == 16) {
-    before == nullptr ? step_states<true, 16>(s, o, t, before, after)
-                      : step_states<false, 16>(s, o, t, before, after);
-  } else {
-    before == nullptr ? step_states<true, 0>(s, o, t, before, after)
-                      : step_states<false, 0>(s, o, t, before, after);
+HWY_NOINLINE void step_row(const ScanShape &s, const OneRow &row, const ScanWork &work) {
+  prepare(row, s.channels, work);
+  std::size_t done = 0;
+#if HWY_TARGET != HWY_SCALAR
+  if (s.states == 16 && row.after != nullptr && row.y != nullptr) {
+    done = row.before == nullptr ? step_sixteens<true>(row, s.channels, work.decay, work.u)
+                                 : step_sixteens<false>(row, s.channels, work.decay, work.u);
   }
+#endif
+  step_any(s, row, done, work.decay, work.u);
 }
 
 /// Before a shard's first row: a with channels in lanes if any rows need it, and the states of
@@ -217,10 +287,8 @@ void store_states(const ScanShape &s, const float *h, float *to) {
   }
 }
 
-void selective_scan(const Call &call) {
-  const ScanShape s(*call.node);
-  const Operands o(call);
-  const auto work = work_of<ScanWork>(s, call);
+HWY_NOINLINE void scan_block(const Call &call, const ScanShape &s, const Operands &o,
+                             const ScanWork &work) {
   if (call.first_block(false)) {
     begin_shard(s, call, o, work);
   }
@@ -244,7 +312,7 @@ void selective_scan(const Call &call) {
     const float *const before = o.before(q);
     float *const after = o.after(q);
     if (row_of(call, q + 1) - row_of(call, q) == 1) {
-      step_row(s, o, t, before, after);
+      step_row(s, one_row_of(call, t, q), work);
     } else {
       if (t == row_of(call, q)) {
         if (before != nullptr) {
@@ -263,6 +331,17 @@ void selective_scan(const Call &call) {
     t = end;
   }
   zero_rows(o.y, live, call.end, s.channels);
+}
+
+void selective_scan(const Call &call) {
+  const ScanShape s(*call.node);
+  const Operands o(call);
+  const auto work = work_of<ScanWork>(s, call);
+  if (one_row(call) && !o.bounds) {
+    step_row(s, one_row_of(call, call.begin, call.first_sequence), work);
+  } else {
+    scan_block(call, s, o, work);
+  }
 }
 
 }  // namespace
