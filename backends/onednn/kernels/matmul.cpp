@@ -1,5 +1,5 @@
-// Products of rows by a packed matrix, out[t, n] = sum over k of a[t, k] op(b)[k, n], and sums over
-// rows, out[m, n] += sum over t of a[t, m] b[t, n]  (calm/ops/matmul.h).
+// Products of rows by a packed matrix, out[t, n] = sum over k of a[t, k] op(b)[k, n]
+// (calm/ops/matmul.h).
 //
 // A tile of sums stays in registers: 6 rows of 64 columns are 24 of AVX-512's 32 registers, 6 of 16
 // columns 12 of AVX2's 16. Every sum runs over k in order with one multiply-add a term, whatever
@@ -382,110 +382,6 @@ void multiply_f32(const Call &call) { multiply_call<WeightType::kF32>(call); }
 void multiply_bf16(const Call &call) { multiply_call<WeightType::kBf16>(call); }
 void multiply_int8(const Call &call) { multiply_call<WeightType::kInt8>(call); }
 
-struct RowSum {
-  const float *a, *b;
-  std::size_t a_stride, b_stride, rows;
-  float *out;
-  std::size_t out_stride, columns;
-};
-
-/// R rows of `out` and N vectors of columns, the last one whole or not.
-template <std::size_t R, std::size_t N, bool whole>
-HWY_INLINE void add_rows(const RowSum &p) {
-  const D d;
-  const auto rest = hn::FirstN(d, p.columns - (N - 1) * kLanes);
-  const auto load = [&](const float *from, std::size_t v) HWY_ATTR {
-    return whole || v + 1 < N ? hn::LoadU(d, from + v * kLanes)
-                              : hn::MaskedLoad(rest, d, from + v * kLanes);
-  };
-  V sums[R][N];
-  for (std::size_t r = 0; r < R; ++r) {
-    for (std::size_t v = 0; v < N; ++v) {
-      sums[r][v] = hn::Zero(d);
-    }
-  }
-  for (std::size_t t = 0; t < p.rows; ++t) {
-    V b[N];
-    for (std::size_t v = 0; v < N; ++v) {
-      b[v] = load(p.b + t * p.b_stride, v);
-    }
-    for (std::size_t r = 0; r < R; ++r) {
-      const V a = hn::Set(d, p.a[t * p.a_stride + r]);
-      for (std::size_t v = 0; v < N; ++v) {
-        sums[r][v] = hn::MulAdd(a, b[v], sums[r][v]);
-      }
-    }
-  }
-  for (std::size_t r = 0; r < R; ++r) {
-    for (std::size_t v = 0; v < N; ++v) {
-      float *const to = p.out + r * p.out_stride;
-      const V sum = hn::Add(load(to, v), sums[r][v]);
-      if (whole || v + 1 < N) {
-        hn::StoreU(sum, d, to + v * kLanes);
-      } else {
-        hn::BlendedStore(sum, rest, d, to + v * kLanes);
-      }
-    }
-  }
-}
-
-template <std::size_t N, bool whole>
-HWY_NOINLINE void add_columns(RowSum p, std::size_t m) {
-  std::size_t i = 0;
-  for (; i + kRows <= m; i += kRows) {
-    add_rows<kRows, N, whole>(p);
-    p.a += kRows;
-    p.out += kRows * p.out_stride;
-  }
-  for (; i < m; ++i) {
-    add_rows<1, N, whole>(p);
-    ++p.a;
-    p.out += p.out_stride;
-  }
-}
-
-template <std::size_t N>
-HWY_INLINE void add_tail(const RowSum &p, std::size_t m) {
-  if (p.columns % kLanes == 0) {
-    add_columns<N, true>(p, m);
-  } else {
-    add_columns<N, false>(p, m);
-  }
-}
-
-void multiply_over_rows(const Call &call) {
-  const std::size_t m = call.node->extent(CALM_MATMUL_A, 1);
-  const std::size_t n = call.node->extent(CALM_MATMUL_B, 1);
-  RowSum p{};
-  p.a_stride = call.ins[CALM_MATMUL_A].stride;
-  p.b_stride = call.ins[CALM_MATMUL_B].stride;
-  p.rows = call.rows();
-  p.out_stride = n;
-  if (p.rows == 0) {
-    return;
-  }
-  for (std::size_t c = 0; c < n; c += kVectors * kLanes) {
-    p.a = call.ins[CALM_MATMUL_A].at<const float>(call.begin);
-    p.b = call.ins[CALM_MATMUL_B].at<const float>(call.begin) + c;
-    p.out = call.outs[0].at(0) + c;
-    p.columns = std::min(n - c, kVectors * kLanes);
-    switch ((p.columns + kLanes - 1) / kLanes) {
-      case 1:
-        add_tail<1>(p, m);
-        break;
-      case 2:
-        add_tail<std::min<std::size_t>(2, kVectors)>(p, m);
-        break;
-      case 3:
-        add_tail<std::min<std::size_t>(3, kVectors)>(p, m);
-        break;
-      default:
-        add_tail<kVectors>(p, m);
-        break;
-    }
-  }
-}
-
 }  // namespace calm::onednn::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -496,11 +392,9 @@ namespace {
 constexpr Variants kMultiplyF32 = CALM_VARIANTS(multiply_f32);
 constexpr Variants kMultiplyBf16 = CALM_VARIANTS(multiply_bf16);
 constexpr Variants kMultiplyInt8 = CALM_VARIANTS(multiply_int8);
-constexpr Variants kSumRows = CALM_VARIANTS(multiply_over_rows);
 constexpr std::string_view kByMatrix[] = {
     "r[T,K] r[C,D] | bb -> r[T,N]", "r[T,K] r[C,D] r[T,N] | bb -> r[T,N]",
     "r[T,K] r[C,D] | bb -> r[T,N] r[T,N]", "r[T,K] r[C,D] r[N] | bb -> r[T,N] r[T,N]"};
-constexpr std::string_view kOverRows = "r[T,M] r[T,N] | bb -> r[M,N]";
 
 // By WeightType and Finish.
 #define CALM_PRODUCTS(run_)                                             \
@@ -512,15 +406,16 @@ constexpr std::string_view kOverRows = "r[T,M] r[T,N] | bb -> r[M,N]";
   }
 const Kernel kProducts[3][4] = {CALM_PRODUCTS(kMultiplyF32), CALM_PRODUCTS(kMultiplyBf16),
                                 CALM_PRODUCTS(kMultiplyInt8)};
-const Kernel kSum = {.op = CALM_OP_MATMUL, .signature = kOverRows, .run = kSumRows, .sums = 1};
 
 }  // namespace
+
+extern const Kernel kMatmulOverRows;
 
 const Kernel *matmul_kernel(const Node &node, WeightType type) {
   if (node.attrs[CALM_MATMUL_TRANSPOSE_A].i64 == 0) {
     return &kProducts[static_cast<std::size_t>(type)][static_cast<std::size_t>(finish_of(node))];
   }
-  return node.attrs[CALM_MATMUL_TRANSPOSE_B].i64 == 0 ? &kSum : nullptr;
+  return node.attrs[CALM_MATMUL_TRANSPOSE_B].i64 == 0 ? &kMatmulOverRows : nullptr;
 }
 
 }  // namespace calm::onednn
