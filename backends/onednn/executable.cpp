@@ -85,13 +85,29 @@ void run_step(Session &session, calm_binding &binding, const Step &step, std::by
 
 std::uint64_t version_of_weights(const calm_binding &binding) {
   std::uint64_t version = 0;
-  for (const Pack &pack : binding.executable->plan.packs) {
-    version += pack.weights ? binding.buffers[pack.from.slot]->version : 0;
-  }
-  for (const std::uint32_t slot : binding.executable->plan.read_weights) {
-    version += binding.buffers[slot] == nullptr ? 0 : binding.buffers[slot]->version;
+  for (const calm_buffer *const buffer : binding.read_weights) {
+    version += buffer->version;
   }
   return version;
+}
+
+/// The buffers that the prologue reads, once each: all parameters lie in one.
+std::vector<const calm_buffer *> buffers_of_weights(const calm_binding &binding) {
+  const Plan &plan = binding.executable->plan;
+  std::vector<std::uint32_t> slots = plan.read_weights;
+  for (const Pack &pack : plan.packs) {
+    if (pack.weights) {
+      slots.push_back(pack.from.slot);
+    }
+  }
+  std::vector<const calm_buffer *> buffers;
+  for (const std::uint32_t slot : slots) {
+    const calm_buffer *const buffer = binding.buffers[slot];
+    if (buffer != nullptr && std::find(buffers.begin(), buffers.end(), buffer) == buffers.end()) {
+      buffers.push_back(buffer);
+    }
+  }
+  return buffers;
 }
 
 /// Memory for packed weights, beside those taken before: together a small model's stay in the
@@ -131,6 +147,7 @@ calm_executable *compile(Session &session, const calm_program *program, calm_tab
   executable->dump = dump(executable->plan, program->name, session.level);
   const Arena arena(executable->plan, session.host.threads);
   executable->arena_bytes = arena.bytes;
+  executable->scratch_at = arena.scratch;
   if (session.scratch.bytes() < arena.bytes) {
     // The old memory stays until there is new: those who use it run on when there is none.
     reference::HostMemory larger(session.host, arena.bytes, reference::kBufferAlign);
@@ -169,6 +186,7 @@ calm_binding *bind(Session &session, const calm_executable &executable, calm_buf
   }
   binding->shards.reserve(most);
   binding->order.reserve(most);
+  binding->read_weights = buffers_of_weights(*binding);
   locate(session, *binding);
   session.bindings.push_back(binding.get());
   return binding.release();
@@ -189,7 +207,7 @@ std::uint64_t run(Session &session, calm_binding &binding, const void *step_valu
   if (bytes != 0) {
     std::memcpy(binding.step.data(), step_values, static_cast<std::size_t>(bytes));
   }
-  std::byte *const scratch = session.scratch.data() + Arena(plan, session.host.threads).scratch;
+  std::byte *const scratch = session.scratch.data() + binding.executable->scratch_at;
   const std::uint64_t version = version_of_weights(binding);
   if (!plan.prologue.empty() && binding.weights_version != version) {
     for (const Step &step : plan.prologue) {

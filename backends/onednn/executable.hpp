@@ -58,12 +58,14 @@ struct calm_executable {
   calm::onednn::Plan plan;
   calm::reference::HostMemory constants;
   std::uint64_t arena_bytes = 0;  ///< that it needs of the session's memory
+  std::uint64_t scratch_at = 0;   ///< of the reference's loops, in it
   std::string dump;
 };
 
 struct calm_binding {
   const calm_executable *executable = nullptr;
   std::vector<calm_buffer *> buffers;
+  std::vector<const calm_buffer *> read_weights;                     ///< by the prologue
   calm::reference::HostMemory step;                                  ///< this run's step values
   calm::reference::HostMemory kept;                                  ///< results of the prologue
   std::uint64_t weights_version = ~std::uint64_t{0};                 ///< the prologue ran for
