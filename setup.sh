@@ -3,6 +3,7 @@
 #
 #   ./setup.sh deps [--tools]   packages only; --tools adds formatter, tidy, clang, coverage
 #   ./setup.sh build            packages, then build/release/bin/calm
+#   ./setup.sh cuda             NVIDIA's compiler into build/cuda-toolkit (1 GB); the next build has the cuda backend
 #   ./setup.sh test             the same, then the whole test suite
 #   ./setup.sh fuzz             packages and clang, then every reader fuzzed for FUZZ_SECONDS (60) each
 #   ./setup.sh demo             the same, then: a dictionary -> data set -> trained model -> definitions
@@ -16,7 +17,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 needed=(g++ cmake ninja-build ccache libboost-dev libtomlplusplus-dev libyaml-cpp-dev libcli11-dev
         libfmt-dev nlohmann-json3-dev zlib1g-dev libssl-dev libsqlite3-dev libunistring-dev libdnnl-dev
-        libhwy-dev libbenchmark-dev libgtest-dev libgmock-dev)
+        libhwy-dev libopenmpi-dev openmpi-bin libbenchmark-dev libgtest-dev libgmock-dev)
 tools=(clang clang-format clang-tidy gcovr)
 
 say() { printf '\n== %s\n' "$*" >&2; }
@@ -73,6 +74,20 @@ build() {
   cmake --build --preset release
 }
 
+# From NVIDIA's wheels: Debian 12 packages a toolkit that knows no C++20. Nothing of the system is changed.
+cuda() {
+  local toolkit=build/cuda-toolkit
+  install g++ python3-pip
+  say "fetching NVIDIA's compiler and cuBLAS into $toolkit"
+  python3 -m pip install --quiet --upgrade --target "$toolkit" 'nvidia-cuda-nvcc==13.0.*' 'nvidia-cuda-crt==13.0.*' \
+    'nvidia-nvvm==13.0.*' 'nvidia-cuda-cccl==13.0.*' 'nvidia-cuda-runtime==13.0.*' 'nvidia-cublas==13.*'
+  # Where nvcc and CMake look.
+  ln -sfn lib "$toolkit/nvidia/cu13/lib64"
+  ln -sfn libcudart.so.13 "$toolkit/nvidia/cu13/lib/libcudart.so"
+  "$toolkit/nvidia/cu13/bin/nvcc" --version >&2
+  say "to run it where cuBLAS is not installed: export LD_LIBRARY_PATH=$PWD/$toolkit/nvidia/cu13/lib"
+}
+
 demo() {
   local calm=build/release/bin/calm out=build/demo
   mkdir -p "$out"
@@ -106,6 +121,7 @@ case "${1:-}" in
     if [[ "${2:-}" == --tools ]]; then install "${tools[@]}"; fi
     ;;
   build) build ;;
+  cuda) cuda ;;
   test)
     build
     say "testing"

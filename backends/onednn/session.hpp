@@ -40,8 +40,6 @@ struct Session : calm_session {
   std::vector<calm_binding *> bindings;  ///< whose addresses move with the session's memory
 };
 
-inline Session &own(calm_session *session) { return *static_cast<Session *>(session); }
-
 /// The widest instruction set of this processor that kernels are compiled for.
 Level best_level();
 

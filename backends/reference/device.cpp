@@ -3,15 +3,27 @@
 #include <calm/cpp/error.hpp>
 #include <calm/cpp/value.hpp>
 
+#include <string>
+
 namespace calm::reference {
 
-calm_device describe_device() {
-  calm_device device{};
-  device.name = literal("cpu");
-  device.memory = 0;  // the host's
-  device.align = kBufferAlign;
-  device.dtypes = literal("f32 f64");
-  return device;
+calm_status devices(std::uint32_t *out_count, calm_error *) {
+  *out_count = kDevices;
+  return CALM_OK;
+}
+
+calm_status device(std::uint32_t index, calm_device *out, calm_error *error) {
+  *out = {};
+  if (index >= kDevices) {
+    return guard(error, [index] {
+      throw Error(CALM_NOT_FOUND, "expected device 0, found " + std::to_string(index));
+    });
+  }
+  out->name = literal("cpu");
+  out->memory = 0;  // the host's
+  out->align = kBufferAlign;
+  out->dtypes = literal("f32 f64");
+  return CALM_OK;
 }
 
 std::uint32_t score_of(calm_workload workload) {

@@ -13,6 +13,7 @@
   K(accumulate, 1, "r* r* i[] -> r*")                                                          \
   K(adamw, 1, "r[n] r[n] r[n] r[n] r[] r[] r[] r[] i[] | ffff -> r[n] r[n] r[n]")              \
   K(add, 1, "r* r~ -> r*")                                                                     \
+  K(all_reduce, 1, "r* -> r*")                                                                 \
   P(broadcast, 1, "r. r. | i -> r.")                                                           \
   P(cast, 1, "a* | i -> a*")                                                                   \
   P(causal_conv_silu, 1, "r[T,E] r[E,K] i[S+1] r[S,E,K]? -> r[T,E] r[S,E,K]")                  \

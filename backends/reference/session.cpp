@@ -78,4 +78,11 @@ void copy_buffer(calm_session &session, calm_buffer *dst, std::uint64_t dst_offs
   ++dst->version;
 }
 
+void wait(const calm_session &session, std::uint64_t fence) {
+  if (fence > session.fence) {
+    throw Error(CALM_INVALID_ARGUMENT, "expected a fence up to " + std::to_string(session.fence) +
+                                           ", found " + std::to_string(fence));
+  }
+}
+
 }  // namespace calm::reference

@@ -37,5 +37,7 @@ void read_buffer(calm_session &session, const calm_buffer *src, std::uint64_t of
                  std::uint64_t bytes);
 void copy_buffer(calm_session &session, calm_buffer *dst, std::uint64_t dst_offset,
                  const calm_buffer *src, std::uint64_t src_offset, std::uint64_t bytes);
+/// Of a run, which has ended when it returned. Throws INVALID_ARGUMENT for one that never began.
+void wait(const calm_session &session, std::uint64_t fence);
 
 }  // namespace calm::reference

@@ -1,6 +1,7 @@
 #include "core/base/crypto.hpp"
 
 #include <dlfcn.h>
+#include <openssl/crypto.h>
 #include <openssl/opensslv.h>
 
 #include <cerrno>
@@ -40,6 +41,13 @@ Crypto load() {
   void *library = ::dlopen(library_name().c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     refuse();
+  }
+  // Its default context is made once. Where memory ended meanwhile, everything else would use it
+  // all the same and crash; only this tells.
+  decltype(&OSSL_LIB_CTX_get0_global_default) context = nullptr;
+  take(library, "OSSL_LIB_CTX_get0_global_default", &context);
+  if (context() == nullptr) {
+    throw std::bad_alloc();
   }
   Crypto out{};
   take(library, "EVP_MD_CTX_new", &out.new_context);

@@ -27,7 +27,8 @@ Host &self_of(void *self) { return *static_cast<Host *>(self); }
 
 }  // namespace
 
-Host::Host(ThreadPool &pool, const std::atomic<int> *stop) noexcept : pool_(pool), stop_(stop) {
+Host::Host(ThreadPool &pool, const std::atomic<int> *stop, const calm_comm *comm) noexcept
+    : pool_(pool), stop_(stop), comm_(comm) {
   table_.size = sizeof table_;
   table_.threads = pool.threads();
   table_.self = this;
@@ -38,11 +39,13 @@ Host::Host(ThreadPool &pool, const std::atomic<int> *stop) noexcept : pool_(pool
     self_of(self).pool().parallel_for(shards, body, context);
   };
   table_.cancelled = [](void *self) -> std::uint32_t { return self_of(self).cancelled() ? 1 : 0; };
-  table_.extension = [](void *, calm_str) -> const void * { return nullptr; };
+  table_.extension = [](void *self, calm_str id) -> const void * {
+    return view(id) == CALM_COMM_ID ? self_of(self).comm() : nullptr;
+  };
 }
 
-bool Host::cancelled() const noexcept {
-  return stop_ != nullptr && stop_->load(std::memory_order_relaxed) != 0;
+int Host::stop_signal() const noexcept {
+  return stop_ == nullptr ? 0 : stop_->load(std::memory_order_relaxed);
 }
 
 }  // namespace calm

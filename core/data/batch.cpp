@@ -12,6 +12,31 @@
 
 namespace calm::data {
 
+namespace {
+
+// Kernels trust ids and lengths, and not every format knows what they mean.
+void check_dataset(const Dataset &dataset, const std::string &path) {
+  const std::size_t sequences = dataset.offsets.size() - 1;
+  const auto expect = [&path](bool right, const std::string &what, std::uint64_t found) {
+    if (!right) {
+      throw Error(CALM_CORRUPT_DATA,
+                  path + ": expected " + what + ", found " + std::to_string(found));
+    }
+  };
+  expect(dataset.offsets.back() == dataset.tokens.size(),
+         std::to_string(dataset.offsets.back()) + " tokens, the sum of lengths",
+         dataset.tokens.size());
+  expect(dataset.cmd_pos.size() == sequences,
+         std::to_string(sequences) + " values in cmd_pos, one a sequence", dataset.cmd_pos.size());
+  const auto wild = std::find_if(dataset.tokens.begin(), dataset.tokens.end(),
+                                 [](std::uint16_t token) { return token >= text::kVocabSize; });
+  if (wild != dataset.tokens.end()) {
+    expect(false, "tokens below " + std::to_string(text::kVocabSize), *wild);
+  }
+}
+
+}  // namespace
+
 Dataset read_dataset(run::Runtime &runtime, const std::string &path) {
   const Document document = read_document(runtime, path);
   if (document.tensor("lengths") == nullptr) {
@@ -24,6 +49,7 @@ Dataset read_dataset(run::Runtime &runtime, const std::string &path) {
   for (const std::uint16_t length : document.need("lengths").as<std::uint16_t>()) {
     dataset.offsets.push_back(dataset.offsets.back() + length);
   }
+  check_dataset(dataset, path);
   return dataset;
 }
 
@@ -74,25 +100,41 @@ void complete(Batch &batch, std::int64_t sequences) {
   batch.targets.resize(bucket, -1);
 }
 
-}  // namespace
+// A sequence as the loss sees it: at most l_max + 1 tokens, targets from `cmd` on.
+struct Cut {
+  std::span<const std::uint16_t> ids;
+  std::size_t cmd;
 
-Batch pack(const Dataset &dataset, std::span<const std::uint32_t> which, std::int64_t sequences,
-           std::int64_t l_max, bool use_cmd) {
-  Batch batch;
-  batch.offsets.push_back(0);
-  for (const std::uint32_t index : which) {
-    std::span<const std::uint16_t> ids = dataset.sequence(index);
-    std::size_t cmd = use_cmd ? dataset.cmd_pos[index] : 0;
+  Cut(const Dataset &dataset, std::uint32_t index, std::int64_t l_max, bool use_cmd)
+      : ids(dataset.sequence(index)), cmd(use_cmd ? dataset.cmd_pos[index] : 0) {
     if (ids.size() > static_cast<std::size_t>(l_max) + 1) {
       const std::size_t cut = ids.size() - (static_cast<std::size_t>(l_max) + 1);
       ids = ids.subspan(cut);
       cmd = cmd > cut ? cmd - cut : 0;
     }
-    for (std::size_t j = 0; j + 1 < ids.size(); ++j) {
-      const bool counts = j >= cmd && ids[j + 1] != text::kPad;
-      batch.tokens.push_back(ids[j]);
-      batch.targets.push_back(counts ? ids[j + 1] : -1);
-      batch.counted += counts ? 1 : 0;
+  }
+  std::size_t rows() const { return ids.empty() ? 0 : ids.size() - 1; }
+  bool counts(std::size_t j) const { return j >= cmd && ids[j + 1] != text::kPad; }
+};
+
+}  // namespace
+
+Batch pack(const Dataset &dataset, std::span<const std::uint32_t> which, std::int64_t sequences,
+           std::int64_t l_max, bool use_cmd, Share share) {
+  Batch batch;
+  for (const std::uint32_t index : which) {
+    const Cut cut(dataset, index, l_max, use_cmd);
+    batch.all_rows += static_cast<std::int64_t>(cut.rows());
+    for (std::size_t j = 0; j < cut.rows(); ++j) {
+      batch.counted += cut.counts(j) ? 1 : 0;
+    }
+  }
+  batch.offsets.push_back(0);
+  for (const std::uint32_t index : share_of(dataset, which, share)) {
+    const Cut cut(dataset, index, l_max, use_cmd);
+    for (std::size_t j = 0; j < cut.rows(); ++j) {
+      batch.tokens.push_back(cut.ids[j]);
+      batch.targets.push_back(cut.counts(j) ? cut.ids[j + 1] : -1);
     }
     batch.offsets.push_back(static_cast<std::int32_t>(batch.tokens.size()));
   }
@@ -111,6 +153,7 @@ Batch pack_inputs(const Dataset &dataset, std::span<const std::uint32_t> which,
     batch.offsets.push_back(static_cast<std::int32_t>(batch.tokens.size()));
   }
   complete(batch, sequences);
+  batch.all_rows = batch.rows;
   return batch;
 }
 

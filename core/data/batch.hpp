@@ -23,7 +23,8 @@ struct Dataset {
   }
 };
 
-/// Reads a CTDS file. CALM_CORRUPT_DATA naming the file when it is something else.
+/// Reads a CTDS file, or one of another format with its tensors. CALM_CORRUPT_DATA naming the file
+/// when it is something else, or its ids and lengths are not as above.
 Dataset read_dataset(run::Runtime &runtime, const std::string &path);
 
 /// The sequences `which`, in that order.
@@ -41,15 +42,29 @@ struct Batch {
   std::vector<std::int32_t> targets;  ///< [T]
   std::vector<std::int32_t> offsets;  ///< [S + 1]; offsets[S] = live rows
   std::int64_t rows = 0;              ///< live rows
-  std::int64_t counted = 0;           ///< targets >= 0
+  std::int64_t counted = 0;           ///< targets >= 0, of all ranks that share the batch
+  std::int64_t all_rows = 0;          ///< live rows of all ranks
 };
+
+/// Which part of a batch is meant: that of one of the ranks that share it.
+struct Share {
+  std::uint32_t rank = 0;
+  std::uint32_t of = 1;
+};
+
+/// The sequences of `which` that fall to a rank, in their order: whole ones, dealt longest first to
+/// the rank with the fewest tokens, so that all have about as much to do. Every sequence falls to
+/// one rank; some ranks may get none. From lengths alone, so each rank finds all shares by itself.
+std::vector<std::uint32_t> share_of(const Dataset &dataset, std::span<const std::uint32_t> which,
+                                    Share share);
 
 /// Packs sequences for the language-model loss (spec F.1): of each, inputs are all but the last
 /// token, targets all but the first; those before cmd_pos (with `use_cmd`) or equal to PAD don't
 /// count. A sequence longer than l_max + 1 contributes its last l_max + 1 tokens. Missing sequences
-/// up to `sequences` are empty. T is the bucket of the live rows.
+/// up to `sequences` are empty. T is the bucket of the live rows. Of `which` only the rank's share
+/// is packed; it may be empty.
 Batch pack(const Dataset &dataset, std::span<const std::uint32_t> which, std::int64_t sequences,
-           std::int64_t l_max, bool use_cmd = true);
+           std::int64_t l_max, bool use_cmd = true, Share share = {});
 
 /// The same with every token an input and no target: of each sequence the last l_max tokens.
 Batch pack_inputs(const Dataset &dataset, std::span<const std::uint32_t> which,

@@ -20,26 +20,33 @@ void accumulate_gradients(Graph &graph, const std::vector<Value> &gradients) {
   graph.set_origin({});
 }
 
-FlatGradients flat_gradients(Graph &graph, bool ewc) {
+FlatGradients flat_gradients(Graph &graph, bool ewc, bool all_reduce) {
   const GraphBuilder builder(graph);
   const Builder b = builder.face();
   graph.set_phase(CALM_PHASE_UPDATE);
-  graph.set_origin("ewc");
   FlatGradients gradients;
   const auto groups = static_cast<std::uint32_t>(graph.layout().groups().size());
   for (std::uint32_t g = 0; g < groups; ++g) {
-    const Value grad = graph.flat_group(Slot::kGrads, g);
-    if (!ewc) {
-      gradients.groups.push_back(grad);
-      continue;
+    const Value stored = graph.flat_group(Slot::kGrads, g);
+    Value grad = stored;
+    if (all_reduce) {
+      graph.set_origin("all_reduce");
+      grad = b.op("all_reduce", {stored});
+      graph.update(grad, stored);
     }
-    const std::vector<Value> out =
-        b.emit("ewc_penalty",
-               {grad, graph.flat_group(Slot::kWeights, g), graph.flat_group(Slot::kFisher, g),
-                graph.flat_group(Slot::kAnchor, g), graph.step_value("ewc_scale", graph.real())});
-    graph.update(out[0], grad);
-    gradients.groups.push_back(out[0]);
-    gradients.ewc_sum = gradients.ewc_sum ? b.op("add", {gradients.ewc_sum, out[1]}) : out[1];
+    if (ewc) {
+      graph.set_origin("ewc");
+      const std::vector<Value> out =
+          b.emit("ewc_penalty",
+                 {grad, graph.flat_group(Slot::kWeights, g), graph.flat_group(Slot::kFisher, g),
+                  graph.flat_group(Slot::kAnchor, g), graph.step_value("ewc_scale", graph.real())});
+      if (!all_reduce) {
+        graph.update(out[0], stored);  // one writer a buffer (program rule 6)
+      }
+      grad = out[0];
+      gradients.ewc_sum = gradients.ewc_sum ? b.op("add", {gradients.ewc_sum, out[1]}) : out[1];
+    }
+    gradients.groups.push_back(grad);
   }
   graph.set_origin({});
   return gradients;

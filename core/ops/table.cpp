@@ -46,6 +46,7 @@
   X(pool, 1)                  \
   X(pool_grad, 1)             \
   X(accumulate, 1)            \
+  X(all_reduce, 1)            \
   X(global_norm, 1)           \
   X(guard, 1)                 \
   X(adamw, 1)                 \

@@ -138,7 +138,8 @@ Graph LanguageModel::train(Bucket bucket, const Objective &objective,
   const Value bad = graph.stored("bad", Slot::kMetrics, type_of(CALM_I32, {}));
   const Loss loss = with_loss(graph, objective);
   accumulate_gradients(graph, differentiate(graph, loss.sum, loss_seed(graph)));
-  const graph::FlatGradients gradients = flat_gradients(graph, optimizer.ewc);
+  const graph::FlatGradients gradients =
+      flat_gradients(graph, optimizer.ewc, optimizer.all_reduce && update);
   if (update) {
     const graph::UpdateValues done = append_update(graph, optimizer, gradients);
     record_metrics(graph, loss.sum, done.norm, done.bad, gradients.ewc_sum);
@@ -151,7 +152,7 @@ Graph LanguageModel::train(Bucket bucket, const Objective &objective,
   return graph;
 }
 
-Graph LanguageModel::fisher(Bucket bucket) const {
+Graph LanguageModel::fisher(Bucket bucket, bool all_reduce) const {
   Graph graph = blank("fisher", bucket);
   const Value tokens = graph.input("tokens", type_of(CALM_I32, {bucket.tokens}, CALM_AXIS_TOKENS));
   const Value targets =
@@ -162,7 +163,7 @@ Graph LanguageModel::fisher(Bucket bucket) const {
   const Builder b = builder.face();
   const Value loss = b.op("cross_entropy", {head(b, wires, wires.rows), targets});
   accumulate_gradients(graph, differentiate(graph, loss, loss_seed(graph)));
-  append_fisher(graph, flat_gradients(graph, false));
+  append_fisher(graph, flat_gradients(graph, false, all_reduce));
   return graph;
 }
 

@@ -45,13 +45,15 @@ class LanguageModel {
   /// Output: loss_sum.
   graph::Graph eval(graph::Bucket bucket, const Objective &objective) const;
   /// One micro-batch of training: forward, backward, gradients into slot Grads; with `update` also
-  /// clip, guard and AdamW (program rule 8). Metrics ring row: loss_sum, gradient norm, bad
+  /// clip, guard and AdamW (program rule 8), of the gradients of all ranks where the options say
+  /// so; the loss is this rank's. Metrics ring row: loss_sum, gradient norm, bad
   /// updates, and the sum of the EWC penalty.
   graph::Graph train(graph::Bucket bucket, const Objective &objective,
                      const graph::OptimizerOptions &optimizer, bool update) const;
   /// One batch of a consolidation (spec J.5): the gradient of the mean next-token loss, whatever
-  /// the objective, squared into slot Fisher. Leaves the gradient in slot Grads.
-  graph::Graph fisher(graph::Bucket bucket) const;
+  /// the objective, squared into slot Fisher. Leaves the gradient in slot Grads. With `all_reduce`
+  /// the gradient is that of the shares of all ranks.
+  graph::Graph fisher(graph::Bucket bucket, bool all_reduce = false) const;
   /// Outputs: logits [S, V] of each sequence's last row; with `all_logits` also all_logits [T, V].
   /// Leaves the decode state in slot State. With `with_state` it continues from the decode state it
   /// finds there, as steps with the same tokens would; an empty sequence keeps its own and gets

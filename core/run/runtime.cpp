@@ -1,6 +1,9 @@
 #include "core/run/runtime.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -34,7 +37,7 @@ std::uint32_t device_count(const calm_backend &backend, std::string *reason) {
 }  // namespace
 
 Runtime::Runtime(const RuntimeOptions &options)
-    : pool_(options.threads), host_(pool_, options.stop), plugins_(options.search) {}
+    : pool_(options.threads), host_(pool_, options.stop, options.comm), plugins_(options.search) {}
 
 graph::OperatorLookup Runtime::operators() {
   return [this](std::string_view id, std::uint32_t revision) {
@@ -45,6 +48,9 @@ graph::OperatorLookup Runtime::operators() {
 
 std::unique_ptr<Session> Runtime::open(std::string_view spec, calm_workload workload,
                                        const BackendOptions &options) {
+  if (spec == "auto") {
+    return open_best(workload, options);
+  }
   std::string id(spec);
   std::uint32_t device = 0;
   if (const std::size_t colon = spec.find(':'); colon != std::string_view::npos) {
@@ -57,35 +63,12 @@ std::unique_ptr<Session> Runtime::open(std::string_view spec, calm_workload work
                                                      spec, number));
     }
   }
-  if (id != "auto") {
-    plugins_.require_one("backend", id);
-  } else {
-    std::uint32_t best = 0;
-    std::string tried;
-    for (const std::string &candidate : plugins_.ids("backend")) {
-      std::string reason;
-      try {
-        const calm_backend &backend = plugins_.backend(candidate);
-        if (device_count(backend, &reason) > 0) {
-          const std::uint32_t score = backend.score(workload) + 1;
-          if (score > best) {
-            best = score;
-            id = candidate;
-          }
-          continue;
-        }
-      } catch (const Error &e) {
-        if (e.status() == CALM_OUT_OF_MEMORY) {
-          throw;
-        }
-        reason = e.what();
-      }
-      tried += fmt::format("; {}: {}", candidate, reason);
-    }
-    if (best == 0) {
-      throw Error(CALM_UNAVAILABLE, "no backend can be used" + tried);
-    }
-  }
+  plugins_.require_one("backend", id);
+  return open_device(id, device, options);
+}
+
+std::unique_ptr<Session> Runtime::open_device(const std::string &id, std::uint32_t device,
+                                              const BackendOptions &options) {
   const calm_backend &backend = plugins_.backend(id);
   std::string reason;
   const std::uint32_t count = device_count(backend, &reason);
@@ -98,6 +81,41 @@ std::unique_ptr<Session> Runtime::open(std::string_view spec, calm_workload work
   }
   return std::make_unique<Session>(backend, id, device, *host_.table(),
                                    plugins_.path("backend", id), options);
+}
+
+// Whether there is a device is asked from the best on: starting a driver takes longer than many a
+// completion.
+std::unique_ptr<Session> Runtime::open_best(calm_workload workload, const BackendOptions &options) {
+  std::string tried;
+  std::vector<std::pair<std::uint32_t, std::string>> candidates;
+  for (const std::string &id : plugins_.ids("backend")) {
+    try {
+      candidates.emplace_back(plugins_.backend(id).score(workload), id);
+    } catch (const Error &e) {
+      if (e.status() == CALM_OUT_OF_MEMORY) {
+        throw;
+      }
+      tried += fmt::format("; {}: {}", id, e.what());
+    }
+  }
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const auto &a, const auto &b) { return a.first > b.first; });
+  for (const auto &[score, id] : candidates) {
+    std::string reason;
+    if (device_count(plugins_.backend(id), &reason) > 0) {
+      try {
+        return open_device(id, 0, options);
+      } catch (const Error &e) {
+        // Options were meant for the best one.
+        if (e.status() != CALM_UNAVAILABLE || !options.empty()) {
+          throw;
+        }
+        reason = e.what();
+      }
+    }
+    tried += fmt::format("; {}: {}", id, reason);
+  }
+  throw Error(CALM_UNAVAILABLE, "no backend can be used" + tried);
 }
 
 }  // namespace calm::run

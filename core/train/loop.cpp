@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <span>
 
 #include <fmt/format.h>
@@ -45,6 +46,11 @@ StepMetrics Run::snapshot() const {
 // Takes the rows that came off the device and tells the observer about each update.
 void Run::read_metrics(bool last_of_epoch) {
   const std::vector<Stages::Metrics> rows = stages_->read_metrics();
+  // A rank's losses are those of its share; all else is the same on all of them.
+  std::vector<double> losses(rows.size());
+  std::transform(rows.begin(), rows.end(), losses.begin(),
+                 [](const Stages::Metrics &row) { return row.loss_sum; });
+  ranks_.sum(losses);
   const double seconds = std::chrono::duration<double>(Clock::now() - mark_).count();
   if (seconds > 0 && rows_since_mark_ > 0) {
     const double now = static_cast<double>(rows_since_mark_) / seconds;
@@ -53,7 +59,7 @@ void Run::read_metrics(bool last_of_epoch) {
   }
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const Pending &p = pending_[i];
-    metrics_.loss = rows[i].loss_sum * p.inv_count;
+    metrics_.loss = losses[i] * p.inv_count;
     at_.loss_sum += metrics_.loss;
     ++at_.loss_count;
     if (!p.update) {
@@ -66,10 +72,13 @@ void Run::read_metrics(bool last_of_epoch) {
     metrics_.penalty = config_.ewc ? 0.5 * config_.ewc->lambda * rows[i].ewc_sum : 0;
     metrics_.mean_loss = at_.loss_sum / static_cast<double>(at_.loss_count);
     if (rows[i].refused >= 3) {
-      throw Error(CALM_DIVERGED,
-                  fmt::format("training diverged at step {}: three updates in a row had gradients "
-                              "that are not finite; nothing was published, try a smaller --lr",
-                              p.step));
+      ranks_.together([&p] {
+        throw Error(
+            CALM_DIVERGED,
+            fmt::format("training diverged at step {}: three updates in a row had gradients "
+                        "that are not finite; nothing was published, try a smaller --lr",
+                        p.step));
+      });
     }
     if (rows[i].refused > at_.refused) {
       log_warning("step {}: the gradients are not finite, the update was skipped", p.step);
@@ -88,20 +97,21 @@ void Run::read_metrics(bool last_of_epoch) {
   rows_since_mark_ = 0;
 }
 
-// Unweighted mean over batches in file order (spec I.10).
+// Unweighted mean over batches in file order (spec I.10). Batches are dealt to the ranks whole, and
+// added up in the same order by each: the value is that of a process alone, to the bit.
 double Run::validate() {
-  double sum = 0;
-  std::uint64_t batches = 0;
   const std::span<const std::uint32_t> all = val_.usable;
   const auto size = static_cast<std::size_t>(batch_size_);
-  for (std::size_t begin = 0; begin < all.size(); begin += size) {
-    const data::Batch batch = val_.batch(all.subspan(begin, std::min(size, all.size() - begin)),
-                                         batch_size_, loaded_.model->l_max());
-    sum += batch.counted > 0 ? stages_->eval(batch) / static_cast<double>(batch.counted) : 0.0;
-    ++batches;
+  std::vector<double> losses((all.size() + size - 1) / size, 0.0);
+  for (std::size_t i = ranks_.rank(); i < losses.size(); i += ranks_.count()) {
+    const data::Batch batch =
+        val_.batch(all.subspan(i * size, std::min(size, all.size() - i * size)), batch_size_,
+                   loaded_.model->l_max());
+    losses[i] = batch.counted > 0 ? stages_->eval(batch) / static_cast<double>(batch.counted) : 0.0;
   }
+  ranks_.sum(losses);
   mark_ = Clock::now();
-  return sum / static_cast<double>(batches);
+  return std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(losses.size());
 }
 
 void Run::validate_and_keep_best() {
@@ -132,7 +142,7 @@ void Run::validate_if_due() {
 
 // Why the run ends after this micro-batch, or empty. Only a signal ends it between updates.
 std::string Run::limit_reached() const {
-  if (runtime_.cancelled()) {
+  if (signal_ != 0) {
     return "a signal asked to stop";
   }
   if (at_.accumulated > 0) {
@@ -141,7 +151,7 @@ std::string Run::limit_reached() const {
   if (config_.max_steps && at_.global_step >= *config_.max_steps) {
     return fmt::format("{} steps are done", at_.global_step);
   }
-  if (config_.max_seconds && seconds() >= *config_.max_seconds) {
+  if (late_) {
     return fmt::format("the time of {:g} s is over", *config_.max_seconds);
   }
   return {};
@@ -154,9 +164,11 @@ void Run::micro_batch(const data::Batch &batch, bool last) {
   micro.grad_scale = 1.0 / static_cast<double>(accumulation_);
   micro.lr = learning_rate();
   micro.t = at_.global_step + 1;
-  micro.ewc_lambda = config_.ewc ? config_.ewc->lambda : 0;
+  // Before they are summed the gradients of all ranks need the penalty's once, afterwards each
+  // does.
+  micro.ewc_lambda = config_.ewc && (micro.update || ranks_.first()) ? config_.ewc->lambda : 0;
   stages_->train(batch, micro);
-  rows_since_mark_ += static_cast<std::uint64_t>(batch.rows);
+  rows_since_mark_ += static_cast<std::uint64_t>(batch.all_rows);
   if (micro.update) {
     at_.accumulated = 0;
     ++at_.global_step;
@@ -175,7 +187,7 @@ void Run::stop(const std::string &reason) {
   observer_.stopping(reason);
   save(false, true);
   // A signal must not wait for a validation.
-  if (!runtime_.cancelled()) {
+  if (signal_ == 0) {
     validate_and_keep_best();
   }
 }
@@ -196,7 +208,7 @@ void Run::epoch() {
   while (at_.position < count) {
     const std::size_t n = std::min<std::size_t>(size, count - at_.position);
     const auto samples = std::span(order).subspan(at_.position, n);
-    const data::Batch batch = train_.batch(samples, batch_size_, loaded_.model->l_max());
+    const data::Batch batch = train_.batch(samples, batch_size_, loaded_.model->l_max(), share());
     const bool last = at_.position + n == count;
     const bool flush = last && at_.accumulated + 1 < accumulation_;
     micro_batch(batch, last);
@@ -206,6 +218,7 @@ void Run::epoch() {
       remember(samples);
     }
     const std::uint64_t step = at_.global_step;
+    look_for_stop();
     const std::string reason = limit_reached();
     const bool validate_now = updated && config_.val_every > 0 && step % config_.val_every == 0;
     const bool save_now = updated && config_.save_every > 0 && step % config_.save_every == 0;
@@ -213,7 +226,7 @@ void Run::epoch() {
         save_now || step <= 2) {
       read_metrics(flush);
     }
-    if (!reason.empty() && (!last || runtime_.cancelled())) {
+    if (!reason.empty() && (!last || signal_ != 0)) {
       return stop(reason);
     }
     if (validate_now) {

@@ -37,8 +37,9 @@ Run::Run(run::Runtime &runtime, run::Session &session, const TrainConfig &config
     : runtime_(runtime),
       session_(session),
       config_(config),
-      observer_(observer),
-      store_(config.save_dir),
+      ranks_(runtime.comm()),
+      observer_(ranks_.first() ? observer : silent_),
+      store_(ranks_.first() ? std::make_unique<CheckpointStore>(config.save_dir) : nullptr),
       loaded_(start_model(runtime, config, checkpoint_)),
       trainer_(runtime.plugins().trainer(config.objective)),
       options_(config.training.records()),
@@ -47,8 +48,10 @@ Run::Run(run::Runtime &runtime, run::Session &session, const TrainConfig &config
       log_interval_(config.training.integer("log_interval_steps")) {
   const std::int64_t l_max = loaded_.model->l_max();
   run::check_savable(runtime, *loaded_.model, config.metadata);
-  // Whether the result can be written is found out now, not after hours.
-  OutputFile probe(config.save_dir + "/model.cwgt");
+  if (store_) {
+    // Whether the result can be written is found out now, not after hours.
+    OutputFile probe(config.save_dir + "/model.cwgt");
+  }
   train_ = read_samples(runtime, trainer_, config.dataset, l_max);
   at_.dataset = train_.fingerprint();
   if (!config.val_dataset.empty()) {
@@ -68,6 +71,7 @@ Run::Run(run::Runtime &runtime, run::Session &session, const TrainConfig &config
   optimizer_.clip_grad_norm = config.training.real("clip_grad_norm");
   optimizer_.recompute = config.training.flag("gradient_checkpointing");
   optimizer_.ewc = config.ewc.has_value();
+  optimizer_.all_reduce = ranks_.several();
   stages_ = std::make_unique<Stages>(session, *loaded_.model,
                                      run::Objective{&trainer_, &config_.training}, optimizer_);
   stages_->upload(*loaded_.weights);
@@ -75,8 +79,25 @@ Run::Run(run::Runtime &runtime, run::Session &session, const TrainConfig &config
   if (checkpoint_) {
     resume(*checkpoint_);
   }
-  store_.set_aside(checkpoint_ ? &checkpoint_->manifest : nullptr);
+}
+
+// Everything was read, by every rank: the folder may change.
+void Run::begin() {
+  start_alike();
+  ranks_.together([this] {
+    if (store_) {
+      store_->set_aside(checkpoint_ ? &checkpoint_->manifest : nullptr);
+    }
+    observer_.started({loaded_.model->param_count(), train_.usable.size(), val_.usable.size(),
+                       static_cast<std::uint64_t>(batch_size_),
+                       static_cast<std::uint64_t>(config_.training.integer("epochs")), scheduled_,
+                       train_.dataset.size() - train_.usable.size(),
+                       val_.dataset.size() - val_.usable.size(), session_.name(),
+                       config_.training.real("learning_rate"),
+                       config_.training.integer("warmup_steps"), first_step_});
+  });
   checkpoint_.reset();
+  start_ = mark_ = looked_ = Clock::now();
 }
 
 void Run::check_data(const run::Manifest::Progress &before) const {
@@ -115,6 +136,11 @@ void Run::resume(Checkpoint &checkpoint) {
   books_ = Bookkeeping(before.best_train_loss, before.best_val_loss, before.patience_counter);
   if (checkpoint.best && config_.export_weights == Export::kBest) {
     best_ = std::move(checkpoint.best);  // its layout is the model's, which was moved, not copied
+  }
+  if (checkpoint.gradients && !ranks_.first()) {
+    // They are the sum over the ranks that were; the next update adds up those that are.
+    const std::span<float> gradients = checkpoint.gradients->flat();
+    std::fill(gradients.begin(), gradients.end(), 0.0F);
   }
   stages_->upload({checkpoint.m.get(), checkpoint.v.get(), checkpoint.gradients.get()},
                   before.refused);
@@ -179,15 +205,24 @@ void Run::save(bool epoch_improved, bool must) {
     gradients = std::make_unique<run::Weights>(weights.layout());
   }
   stages_->download({&m, &v, gradients.get()});
+  if (gradients) {
+    ranks_.sum(gradients->flat());
+  }
   const run::EwcWeights ewc = consolidated_ ? ewc_weights() : run::EwcWeights{};
   Snapshot all{manifest(), &weights, &m, &v, gradients.get(), best_.get()};
   all.ewc = &ewc;
   all.ewc_buffer = config_.ewc ? &ewc_buffer_ : nullptr;
   try {
-    newest_ = epoch_improved ? store_.save_epoch(runtime_, all,
-                                                 static_cast<std::uint64_t>(at_.current_epoch + 1))
-                             : store_.save_step(runtime_, all);
-    observer_.saved(newest_);
+    ranks_.together([&] {
+      if (!store_) {
+        return;
+      }
+      newest_ =
+          epoch_improved
+              ? store_->save_epoch(runtime_, all, static_cast<std::uint64_t>(at_.current_epoch + 1))
+              : store_->save_step(runtime_, all);
+      observer_.saved(newest_);
+    });
   } catch (const Error &e) {
     if (must || e.status() != CALM_IO) {
       throw;
@@ -200,14 +235,7 @@ void Run::save(bool epoch_improved, bool must) {
 }
 
 TrainResult Run::run() {
-  observer_.started({loaded_.model->param_count(), train_.usable.size(), val_.usable.size(),
-                     static_cast<std::uint64_t>(batch_size_),
-                     static_cast<std::uint64_t>(config_.training.integer("epochs")), scheduled_,
-                     train_.dataset.size() - train_.usable.size(),
-                     val_.dataset.size() - val_.usable.size(), session_.name(),
-                     config_.training.real("learning_rate"),
-                     config_.training.integer("warmup_steps"), first_step_});
-  start_ = mark_ = Clock::now();
+  begin();
   while (!finished()) {
     epoch();
   }
@@ -218,31 +246,52 @@ TrainResult Run::run() {
 TrainResult Run::publish() {
   stages_->download(*loaded_.weights);
   TrainResult result;
-  result.cancelled = runtime_.cancelled();
+  // Alone, a run that is told to stop while its last files are written was stopped too.
+  result.signal = ranks_.several() ? signal_ : runtime_.stop_signal();
+  result.cancelled = result.signal != 0;
   result.steps = at_.global_step;
   result.train_loss = metrics_.mean_loss;
   result.best_val_loss = at_.exported;
   result.checkpoint = newest_;
   const run::Weights &weights = best_ ? *best_ : *loaded_.weights;
-  if (!weights.finite()) {
-    throw Error(CALM_DIVERGED,
-                "training diverged: the weights are not finite; nothing was published");
-  }
+  ranks_.together([&] {
+    if (!weights.finite()) {
+      throw Error(CALM_DIVERGED,
+                  "training diverged: the weights are not finite; nothing was published");
+    }
+  });
+  const run::EwcWeights ewc = ewc_for_export(weights);
   result.model_path = config_.save_dir + "/model.cwgt";
-  run::save_model(runtime_, *loaded_.model, weights, config_.metadata, result.model_path,
-                  ewc_for_export(weights));
-  if (!save_failure_.empty()) {
-    throw Error(CALM_IO,
-                fmt::format("training is done and {} is written, but not every checkpoint; "
-                            "the last failure: {}",
-                            result.model_path, save_failure_));
-  }
+  ranks_.together([&] {
+    if (!ranks_.first()) {
+      return;
+    }
+    run::save_model(runtime_, *loaded_.model, weights, config_.metadata, result.model_path, ewc);
+    if (!save_failure_.empty()) {
+      throw Error(CALM_IO,
+                  fmt::format("training is done and {} is written, but not every checkpoint; "
+                              "the last failure: {}",
+                              result.model_path, save_failure_));
+    }
+  });
   return result;
 }
 
 TrainResult train(run::Runtime &runtime, run::Session &session, const TrainConfig &config,
                   TrainObserver &observer) {
-  return Run(runtime, session, config, observer).run();
+  const comm::Ranks ranks(runtime.comm());
+  std::optional<Run> run;
+  ranks.together([&] {
+    if (config.pairs && ranks.several()) {
+      throw Error(
+          CALM_INVALID_ARGUMENT,
+          fmt::format("objective {} compares all pairs of a batch with each other: expected "
+                      "one process, found {}",
+                      config.objective, ranks.count()));
+    }
+    run.emplace(runtime, session, config, observer);
+  });
+  return run->run();
 }
 
 }  // namespace calm::train

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/comm/ranks.hpp"
 #include "core/data/batch.hpp"
 #include "core/train/bookkeeping.hpp"
 #include "core/train/checkpoint.hpp"
@@ -18,9 +19,11 @@
 namespace calm::train {
 
 // The loop's state; one object per run. Whatever the rest of the run depends on is in `at_` or in
-// the buffers of the stages: both go into a checkpoint whole.
+// the buffers of the stages: both go into a checkpoint whole. With several ranks each has the whole
+// of it, and the same: what they decide follows from it, or from what they agreed on.
 class Run {
  public:
+  // Reads and checks, on each rank by itself.
   Run(run::Runtime &runtime, run::Session &session, const TrainConfig &config,
       TrainObserver &observer);
   TrainResult run();
@@ -29,6 +32,7 @@ class Run {
   using Clock = std::chrono::steady_clock;
   // run.cpp: from the start to the files.
   void resume(Checkpoint &checkpoint);
+  void begin();
   void check_data(const run::Manifest::Progress &before) const;
   void save(bool epoch_improved, bool must);
   run::Manifest manifest() const;
@@ -52,6 +56,11 @@ class Run {
   run::EwcWeights ewc_weights() const;
   run::EwcWeights ewc_for_export(const run::Weights &weights);
 
+  // run_ranks.cpp: what several ranks add.
+  data::Share share() const { return {ranks_.rank(), ranks_.count()}; }
+  void start_alike();
+  void look_for_stop();
+
   std::string limit_reached() const;
   double learning_rate() const;
   StepMetrics snapshot() const;
@@ -60,9 +69,11 @@ class Run {
   run::Runtime &runtime_;
   run::Session &session_;
   const TrainConfig &config_;
+  comm::Ranks ranks_;
+  TrainObserver silent_;  // of ranks that are not the first
   TrainObserver &observer_;
-  CheckpointStore store_;
-  std::optional<Checkpoint> checkpoint_;  // resumed from; its weights go once they are uploaded
+  std::unique_ptr<CheckpointStore> store_;  // of the first rank
+  std::optional<Checkpoint> checkpoint_;    // resumed from; its weights go once they are uploaded
   run::LoadedModel loaded_;
   const calm_trainer &trainer_;
   std::vector<calm_value> options_;
@@ -74,8 +85,13 @@ class Run {
   run::Manifest::Progress at_;
   Bookkeeping books_;
   EwcBuffer ewc_buffer_{0};
-  bool consolidated_ = false;  // there is Fisher information
-  bool ended_ = false;         // before its epochs were done
+  bool consolidated_ = false;   // there is Fisher information
+  bool ended_ = false;          // before its epochs were done
+  int signal_ = 0;              // that asked to stop, of any rank
+  bool late_ = false;           // the time is over
+  std::int64_t next_look_ = 1;  // micro-batches until the ranks agree on these two
+  std::int64_t since_look_ = 0;
+  Clock::time_point looked_ = Clock::now();
 
   Clock::time_point start_ = Clock::now();
   Clock::time_point mark_ = start_;  // of the speed measurement

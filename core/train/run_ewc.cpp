@@ -41,7 +41,7 @@ void Run::consolidate(const std::vector<const data::Dataset *> &batches, double 
   for (const data::Dataset *batch : batches) {
     std::vector<std::uint32_t> all(batch->size());
     std::iota(all.begin(), all.end(), 0U);
-    packed.push_back(data::pack(*batch, all, batch_size_, loaded_.model->l_max(), false));
+    packed.push_back(data::pack(*batch, all, batch_size_, loaded_.model->l_max(), false, share()));
   }
   stages_->consolidate(packed, decay);
   consolidated_ = true;

@@ -76,9 +76,9 @@ std::size_t Samples::taken(std::size_t batch_size) const {
 }
 
 data::Batch Samples::batch(std::span<const std::uint32_t> which, std::int64_t batch_size,
-                           std::int64_t l_max) const {
+                           std::int64_t l_max, data::Share share) const {
   if (!pairs()) {
-    return data::pack(dataset, which, batch_size, l_max);
+    return data::pack(dataset, which, batch_size, l_max, true, share);
   }
   data::Dataset both = data::select(dataset, which);
   append(both, data::select(*positives, which));

@@ -27,8 +27,9 @@ struct Samples {
   std::size_t taken(std::size_t batch_size) const;
   /// One micro-batch of the samples `which`, at most `batch_size`: the rows of sequences (spec F),
   /// or of all queries and then all positives, whose loss is a mean over the pairs.
+  /// Sequences may be shared between ranks; pairs never are.
   data::Batch batch(std::span<const std::uint32_t> which, std::int64_t batch_size,
-                    std::int64_t l_max) const;
+                    std::int64_t l_max, data::Share share = {}) const;
   /// SHA-256 of what was read, whatever file it came from.
   std::string fingerprint() const;
   /// The flag that names the training file.

@@ -125,7 +125,8 @@ run::Stage &Stages::stage(int program, const data::Batch &batch) {
           *session_, model_->forward(bucket, objective_, program == kForwardGrads), shared_);
       break;
     case kFisher:
-      stage = std::make_unique<run::Stage>(*session_, model_->fisher(bucket), shared_);
+      stage = std::make_unique<run::Stage>(*session_, model_->fisher(bucket, optimizer_.all_reduce),
+                                           shared_);
       break;
     default:
       stage = std::make_unique<run::Stage>(

@@ -93,6 +93,7 @@ struct TrainResult {
   double train_loss = 0;
   std::optional<double> best_val_loss;
   bool cancelled = false;  ///< a signal asked to stop; the weights so far were exported
+  int signal = 0;          ///< that one, of whichever rank got it first
   std::string checkpoint;  ///< the newest one written; empty when none was
 };
 
@@ -102,6 +103,12 @@ struct TrainResult {
 /// directory must be writable and nobody else's: found out before the first step. A resumed run
 /// gives the bits of one that was never interrupted (spec I.14). A checkpoint that cannot be
 /// written is a warning while the run can go on, and CALM_IO at its end.
+///
+/// Where the runtime has a communicator, all its ranks call this with the same arguments. They
+/// share every batch and give the result of a process alone, but for the rounding of sums. Only the
+/// first writes files and is told anything; observers of the others hear nothing. An objective over
+/// pairs is CALM_INVALID_ARGUMENT; a rank that is gone is CALM_DEVICE_LOST on those that are left.
+/// Where the first cannot go on, the others end with comm::PeerFailed.
 TrainResult train(run::Runtime &runtime, run::Session &session, const TrainConfig &config,
                   TrainObserver &observer);
 

@@ -1,10 +1,16 @@
 #include "frontends/cli/context.hpp"
 
+#include <exception>
+#include <new>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include <calm/cpp/error.hpp>
 
 #include "core/base/log.hpp"
+#include "core/comm/child.hpp"
+#include "core/comm/launch.hpp"
 #include "core/text/printable.hpp"
 
 namespace calm::cli {
@@ -17,9 +23,55 @@ run::Runtime &Context::runtime() {
     runtime_options.search = default_search(options.plugin_path);
     runtime_options.threads = options.threads;
     runtime_options.stop = SignalScope::flag();
+    if (module_ != nullptr) {
+      runtime_options.comm = &module_->table();
+      if (options.threads == 0) {
+        runtime_options.threads = module_->processors();
+      }
+    }
     runtime_ = std::make_unique<run::Runtime>(runtime_options);
   }
   return *runtime_;
+}
+
+int Context::on_ranks(const std::function<int()> &body) {
+  const comm::Launch launch = comm::launch_of_process();
+  if (launch.ranks < 2) {
+    return body();
+  }
+  comm::go_on_in_child(launch.rank);
+  const auto say = [&launch](const std::string &message) {
+    print_error(launch.rank == 0 ? message : fmt::format("rank {}: {}", launch.rank, message));
+  };
+  if (launch.rank > 0) {
+    options.quiet = true;
+    set_log_level(CALM_LOG_ERROR);
+  }
+  int code = 0;
+  bool failed = true;
+  try {
+    module_ = comm::open_module(launch, default_search().prefix, SignalScope::flag());
+    code = body();
+    out.flush();
+    failed = false;
+  } catch (const ReaderGone &) {
+    failed = false;  // `… | head`: the work is done
+  } catch (const comm::PeerFailed &e) {
+    code = exit_code(e.status());
+  } catch (const Error &e) {
+    say(e.what());
+    code = exit_code(e.status());
+  } catch (const std::bad_alloc &) {
+    say("memory ran out");
+    code = exit_code(CALM_OUT_OF_MEMORY);
+  } catch (const std::exception &e) {
+    say(std::string("internal error: ") + e.what());
+    code = exit_code(CALM_INTERNAL);
+  }
+  if (module_ != nullptr) {
+    module_->leave(code, failed);
+  }
+  return code;
 }
 
 std::unique_ptr<run::Session> Context::open(calm_workload workload, std::string_view weights) {

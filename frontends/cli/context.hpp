@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -8,6 +9,8 @@
 
 #include "core/base/plugin_scope.hpp"
 #include "core/base/signals.hpp"
+#include "core/comm/module.hpp"
+#include "core/comm/ranks.hpp"
 #include "core/run/runtime.hpp"
 #include "frontends/cli/laps.hpp"
 #include "frontends/cli/output.hpp"
@@ -39,6 +42,14 @@ class Context {
   /// Made on first use. From then on a signal asks to stop instead of ending the process, so
   /// whatever waits for a person's input comes before.
   run::Runtime &runtime();
+  /// Does `body` on each of the processes that a launcher started together with this one, or in
+  /// this one alone. Ranks but the first are quiet, and say of which rank an error is. Returns the
+  /// exit code.
+  int on_ranks(const std::function<int()> &body);
+  /// The ranks that on_ranks() found; of its body only.
+  comm::Ranks ranks() const {
+    return comm::Ranks(module_ == nullptr ? nullptr : &module_->table());
+  }
   /// The device of --backend, with the options given for it; says on stderr which one it is, once.
   /// `weights` other than fp32, which every backend computes with, is its option of that name.
   std::unique_ptr<run::Session> open(calm_workload workload, std::string_view weights = "fp32");
@@ -49,6 +60,7 @@ class Context {
   void note(std::string_view text) const;
 
  private:
+  std::unique_ptr<comm::Module> module_;
   std::optional<SignalScope> signals_;
   std::optional<FaultScope> faults_;
   std::unique_ptr<run::Runtime> runtime_;

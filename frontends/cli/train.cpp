@@ -65,7 +65,17 @@ std::vector<Setting> overrides(const Options &options, const GlobalOptions &glob
 
 int show_dry_run(Context &context, const train::TrainConfig &config) {
   const std::unique_ptr<run::Session> session = context.open(CALM_WORKLOAD_TRAIN);
-  const train::DryRun dry = train::dry_run(context.runtime(), *session, config);
+  const train::DryRun dry = [&] {
+    try {
+      return train::dry_run(context.runtime(), *session, config);
+    } catch (const Error &e) {
+      const std::string advice = batch_advice(context, *session, config, e);
+      if (advice.empty()) {
+        throw;
+      }
+      throw Error(e.status(), e.what() + advice);
+    }
+  }();
   if (context.options.json) {
     context.out.json({{"params", dry.params},
                       {"sequences", dry.sequences},
@@ -119,7 +129,8 @@ void expect_samples(const train::TrainConfig &config, const Options &options) {
                           config.pairs ? "--dataset" : "--pairs"));
 }
 
-int run_train(Context &context, const Options &options) {
+// What is trained, as every rank finds it; nothing where another one says why not.
+train::TrainConfig configure(Context &context, const Options &options) {
   if (options.preset.empty() && options.config_file.empty() && options.init_cwgt.empty() &&
       options.resume.empty()) {
     throw Error(CALM_INVALID_ARGUMENT,
@@ -136,16 +147,40 @@ int run_train(Context &context, const Options &options) {
   request.weights_only = options.weights_only;
   request.force = options.force;
   request.overrides = overrides(options, context.options);
-  const train::TrainConfig config = train::resolve_config(context.runtime(), request);
+  train::TrainConfig config = train::resolve_config(context.runtime(), request);
+  if (!options.print_config) {
+    expect_samples(config, options);
+  }
+  if (options.dry_run && context.ranks().several()) {
+    throw Error(CALM_INVALID_ARGUMENT,
+                fmt::format("--dry-run: expected one process, found {}", context.ranks().count()));
+  }
+  return config;
+}
+
+int run_train(Context &context, const Options &options) {
+  const comm::Ranks ranks = context.ranks();
+  train::TrainConfig config;
+  std::unique_ptr<run::Session> session;
+  ranks.together([&] {
+    config = configure(context, options);
+    if (!options.print_config && !options.dry_run) {
+      session = context.open(CALM_WORKLOAD_TRAIN);
+    }
+  });
   if (options.print_config) {
-    context.out.untrusted(train::config_toml(config));
+    if (ranks.first()) {
+      context.out.untrusted(train::config_toml(config));
+    }
     return 0;
   }
-  expect_samples(config, options);
   if (options.dry_run) {
     return show_dry_run(context, config);
   }
-  const std::unique_ptr<run::Session> session = context.open(CALM_WORKLOAD_TRAIN);
+  if (!ranks.first()) {
+    train::TrainObserver silent;
+    return end_of_training(config, run_training(context, *session, config, silent));
+  }
   TrainProgress progress(context, config);
   const train::TrainResult result = run_training(context, *session, config, progress);
   show_result(context, result);
@@ -157,6 +192,10 @@ int run_train(Context &context, const Options &options) {
 void add_train(CLI::App &app, Action &action) {
   auto options = std::make_shared<Options>();
   CLI::App *verb = app.add_subcommand("train", "train a model and export it");
+  verb->footer(
+      "mpirun -n N calm train ... trains on N processes that share every batch, for the result of "
+      "one; "
+      "sequences only, no pairs.");
   Options &o = *options;
   auto *preset = verb->add_option("--preset", o.preset, "nano, micro, mini or small");
   verb->add_option("--config", o.config_file, "configuration, TOML")->excludes(preset);
@@ -182,7 +221,7 @@ void add_train(CLI::App &app, Action &action) {
   verb->add_flag("--force", o.force, "resume with other data or settings")->needs(resume);
   verb->add_option("--epochs", o.epochs, "passes over the training data");
   verb->add_option("--lr", o.lr, "peak learning rate");
-  verb->add_option("--batch-size", o.batch_size, "sequences a step");
+  verb->add_option("--batch-size", o.batch_size, "sequences a step, of all processes together");
   verb->add_flag_function(
       "--shuffle,!--no-shuffle", [options](std::int64_t times) { options->shuffle = times > 0; },
       "permute the sequences every epoch, or not");
@@ -202,7 +241,9 @@ void add_train(CLI::App &app, Action &action) {
   verb->add_flag("--dry-run", o.dry_run, "run one step, print memory and time");
   verb->add_flag("--print-config", o.print_config, "print the resolved configuration");
   verb->callback([options, &action] {
-    action = [options](Context &context) { return run_train(context, *options); };
+    action = [options](Context &context) {
+      return context.on_ranks([&] { return run_train(context, *options); });
+    };
   });
 }
 

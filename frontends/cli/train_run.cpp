@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 #include <cstring>
+#include <exception>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -10,6 +12,7 @@
 #include <calm/cpp/error.hpp>
 
 #include "core/base/log.hpp"
+#include "core/train/fitting_batch.hpp"
 #include "core/train/run_folder.hpp"
 
 namespace calm::cli {
@@ -77,7 +80,38 @@ std::string resume_command(const train::TrainConfig &config, const std::string &
   return config.export_weights == train::Export::kLast ? command + " --export last" : command;
 }
 
+// Knows the newest checkpoint.
+class Checkpoints : public train::TrainObserver {
+ public:
+  explicit Checkpoints(std::string resumed) : newest(std::move(resumed)) {}
+  void saved(const std::string &path) override { newest = path; }
+
+  std::string newest;  ///< empty: none
+};
+
+// Another time, or elsewhere, it may go well.
+bool can_be_retried(const Error &e) { return exit_code(e.status()) == exit_code(CALM_DEVICE_LOST); }
+
 }  // namespace
+
+std::string batch_advice(Context &context, run::Session &session, const train::TrainConfig &config,
+                         const Error &failure) {
+  if (failure.status() != CALM_OUT_OF_MEMORY || context.ranks().several()) {
+    return {};
+  }
+  try {
+    const std::optional<std::int64_t> fitting =
+        train::fitting_batch(context.runtime(), session, config);
+    if (!fitting) {
+      return {};
+    }
+    const std::string asked = std::to_string(config.training.integer("batch_size"));
+    return *fitting == 0 ? "; not even --batch-size 1 would fit"
+                         : fmt::format("; --batch-size {} would fit, {} does not", *fitting, asked);
+  } catch (const std::exception &) {
+    return {};  // what failed first is what counts
+  }
+}
 
 void SettingList::put(std::string_view section, OwnedValue value, std::string_view flag) {
   list_.push_back({std::string(section), std::move(value), std::string(flag)});
@@ -119,11 +153,34 @@ void SettingList::add_seed(const GlobalOptions &global) {
 
 train::TrainResult run_training(Context &context, run::Session &session,
                                 const train::TrainConfig &config, train::TrainObserver &view) {
+  if (!context.ranks().first()) {
+    return train::train(context.runtime(), session, config, view);
+  }
   train::RunFolder folder(config);
-  Listeners listeners({&folder, &view});
-  const train::TrainResult result = train::train(context.runtime(), session, config, listeners);
-  folder.finish();
-  return result;
+  Checkpoints checkpoints(config.weights_only ? std::string() : config.resume);
+  Listeners listeners({&folder, &checkpoints, &view});
+  try {
+    train::TrainResult result = train::train(context.runtime(), session, config, listeners);
+    folder.finish();
+    return result;
+  } catch (const comm::PeerFailed &e) {
+    if (can_be_retried(e) && !checkpoints.newest.empty()) {
+      log_warning("to go on: {}", resume_command(config, checkpoints.newest));
+    }
+    throw;  // the other rank says what it was
+  } catch (const Error &e) {
+    if (!can_be_retried(e)) {
+      throw;
+    }
+    std::string text = e.what() + batch_advice(context, session, config, e);
+    if (checkpoints.newest.empty()) {
+      text += "; there is no checkpoint yet";
+    } else {
+      text += "; the last good checkpoint is " + checkpoints.newest;
+      log_warning("to go on: {}", resume_command(config, checkpoints.newest));
+    }
+    throw Error(e.status(), text);
+  }
 }
 
 int end_of_training(const train::TrainConfig &config, const train::TrainResult &result) {
@@ -133,7 +190,7 @@ int end_of_training(const train::TrainConfig &config, const train::TrainResult &
   log_warning("stopped by a signal after {} steps; {} holds the weights so far", result.steps,
               result.model_path);
   log_warning("to go on: {}", resume_command(config, result.checkpoint));
-  return SignalScope::received() != 0 ? SignalScope::exit_code() : exit_code(CALM_CANCELLED);
+  return 128 + result.signal;
 }
 
 }  // namespace calm::cli

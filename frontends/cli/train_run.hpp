@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include <calm/cpp/error.hpp>
+
 #include "core/train/config.hpp"
 #include "core/train/train.hpp"
 #include "frontends/cli/context.hpp"
@@ -34,7 +36,13 @@ class SettingList {
   std::vector<train::Setting> list_;
 };
 
-/// Trains, with the files of the run's folder; `view` shows the run.
+/// "" unless `failure` is that memory ended and a smaller batch would help: then what to say of it
+/// after the message. Needs the memory of what failed back.
+std::string batch_advice(Context &context, run::Session &session, const train::TrainConfig &config,
+                         const Error &failure);
+
+/// Trains, with the files of the run's folder; `view` shows the run. A failure that can be retried
+/// (code 75) names the newest checkpoint, and what batch would fit where memory ended.
 train::TrainResult run_training(Context &context, run::Session &session,
                                 const train::TrainConfig &config, train::TrainObserver &view);
 

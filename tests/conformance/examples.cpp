@@ -94,6 +94,7 @@ void add_updates_and_draws(std::vector<Case> &all) {
   const Array flat = draw(1, {10007});
   all.push_back({"accumulate", {flat, draw(2, {10007}), scalar_i32(0)}});
   all.push_back({"global_norm", {flat, rows(2)}, {value("max_norm", 1.0)}});
+  all.push_back({"all_reduce", {flat}});
   all.push_back({"guard", {scalar_i32(0), scalar_i32(1)}});
   all.push_back({"adamw",
                  {flat, draw(2, {10007}), draw(3, {10007}), draw(4, {10007}, 0, 1), real(0.125),

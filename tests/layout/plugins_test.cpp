@@ -44,6 +44,20 @@ TEST(Plugins, NoneCarriesAPathOfTheMachineThatBuiltIt) {
   }
 }
 
+// Everybody loads them, to ask; what a vendor's library does when it is loaded, or cannot be found,
+// must not be everybody's.
+TEST(Plugins, NoneIsLinkedWithALibraryOfAVendor) {
+  for (const fs::path &plugin : plugins()) {
+    std::string output;
+    ASSERT_EQ(run("readelf -d " + shell_quote(plugin.string()) + " | grep NEEDED", output), 0);
+    for (const char *vendor : {"cuda", "cublas", "nccl", "dnnl", "vulkan", "mpi"}) {
+      EXPECT_EQ(output.find(vendor), std::string::npos) << plugin << "\n" << output;
+    }
+    // Nor with NVIDIA's runtime as a static library, which names itself in its messages.
+    EXPECT_NE(run("grep -aqi cudart " + shell_quote(plugin.string()), output), 0) << plugin;
+  }
+}
+
 TEST(Plugins, EachStatesWhatItProvidesInANoteOfALoadedSegment) {
   for (const fs::path &plugin : plugins()) {
     std::string output;

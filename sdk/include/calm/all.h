@@ -4,6 +4,7 @@
 #include <calm/backend.h>
 #include <calm/base.h>
 #include <calm/builder.h>
+#include <calm/comm.h>
 #include <calm/domain.h>
 #include <calm/format.h>
 #include <calm/host.h>
