@@ -39,6 +39,7 @@ constexpr calm_value_spec kTopKeys[] = {
     spec_i64("save_every", 0, 0, kMaxCount),
     spec_str("export", "best"),
     spec_bool("export_ewc", false),
+    spec_str("precision", "fp32"),
 };
 
 // Ranges of the CWGT header (spec K.1); 0 = not set.
@@ -275,6 +276,12 @@ void take_limits(TrainConfig &config, const std::vector<Setting> &settings,
   }
   config.export_weights = which == "best" ? Export::kBest : Export::kLast;
   config.export_ewc = top.flag("export_ewc");
+  config.precision = top.at("precision").text;
+  if (config.precision != "fp32" && config.precision != "tf32" && config.precision != "bf16") {
+    throw Error(CALM_INVALID_ARGUMENT,
+                fmt::format("{}: precision: expected fp32, tf32 or bf16, found {}",
+                            origin_of(settings, "precision"), config.precision));
+  }
 }
 
 // A run that goes on does so where it stood; one that only takes weights is a new one.

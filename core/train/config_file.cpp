@@ -237,6 +237,7 @@ std::string config_toml(const TrainConfig &config) {
   line("save_every", std::to_string(config.save_every));
   line("export", config.export_weights == Export::kBest ? "\"best\"" : "\"last\"");
   line("export_ewc", config.export_ewc ? "true" : "false");
+  line("precision", quoted_toml(config.precision));
   append_section(out, "model", config.model);
   append_section(out, "training", config.training);
   if (config.ewc) {

@@ -39,6 +39,8 @@ struct TrainConfig {
   std::uint64_t val_every = 0;            ///< updates between validations; 0: at epoch ends only
   std::uint64_t save_every = 0;           ///< updates between checkpoints; 0: at epoch ends only
   Export export_weights = Export::kBest;  ///< best needs a validation set, else last
+  std::string precision =
+      "fp32";  ///< of the operands of products: the backend's option of that name
 };
 
 /// One row of metrics: what the progress bar shows and metrics.jsonl holds.

@@ -74,15 +74,18 @@ int Context::on_ranks(const std::function<int()> &body) {
   return code;
 }
 
-std::unique_ptr<run::Session> Context::open(calm_workload workload, std::string_view weights) {
+std::unique_ptr<run::Session> Context::open(calm_workload workload, std::string_view weights,
+                                            std::string_view precision) {
   run::BackendOptions asked;
   for (const std::string &list : options.backend_options) {
     for (OwnedValue &option : run::parse_backend_options(list, "--backend-option")) {
       run::set_option(asked, std::move(option));
     }
   }
-  if (weights != "fp32") {
-    run::set_option(asked, {"weights", CALM_VALUE_STR, 0, 0, std::string(weights)});
+  for (const auto &[name, word] : {std::pair("weights", weights), {"precision", precision}}) {
+    if (word != "fp32") {
+      run::set_option(asked, {name, CALM_VALUE_STR, 0, 0, std::string(word)});
+    }
   }
   std::unique_ptr<run::Session> session = runtime().open(options.backend, workload, asked);
   const std::size_t colon = options.backend.find(':');

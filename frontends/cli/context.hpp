@@ -51,8 +51,10 @@ class Context {
     return comm::Ranks(module_ == nullptr ? nullptr : &module_->table());
   }
   /// The device of --backend, with the options given for it; says on stderr which one it is, once.
-  /// `weights` other than fp32, which every backend computes with, is its option of that name.
-  std::unique_ptr<run::Session> open(calm_workload workload, std::string_view weights = "fp32");
+  /// `weights` and `precision` other than fp32, which every backend has, are its options of those
+  /// names.
+  std::unique_ptr<run::Session> open(calm_workload workload, std::string_view weights = "fp32",
+                                     std::string_view precision = "fp32");
   /// How weights are to be kept: as the verb was told, else as the settings file says, else fp32.
   std::string weights(const std::string &asked) const;
   std::uint64_t seed() const { return options.seed.value_or(0); }

@@ -25,7 +25,7 @@ using train::Setting;
 struct Options {
   std::string preset, config_file, dataset, pairs, val_dataset, save_dir, init_cwgt, resume;
   std::optional<std::string> objective, domain, template_spec, stop_conditions, max_time,
-      export_which, pool_mode;
+      export_which, pool_mode, precision;
   std::optional<std::int64_t> epochs, batch_size, max_steps, val_every, save_every;
   std::optional<double> lr, temperature;
   std::optional<bool> shuffle;
@@ -45,6 +45,7 @@ std::vector<Setting> overrides(const Options &options, const GlobalOptions &glob
   list.add("", "export", "--export", options.export_which);
   list.add("", "export_ewc", "--export-ewc",
            options.export_ewc ? std::optional(true) : std::nullopt);
+  list.add("", "precision", "--precision", options.precision);
   list.add("", "max_steps", "--max-steps", options.max_steps);
   list.add("", "val_every", "--val-every", options.val_every);
   list.add("", "save_every", "--save-every", options.save_every);
@@ -64,7 +65,8 @@ std::vector<Setting> overrides(const Options &options, const GlobalOptions &glob
 }
 
 int show_dry_run(Context &context, const train::TrainConfig &config) {
-  const std::unique_ptr<run::Session> session = context.open(CALM_WORKLOAD_TRAIN);
+  const std::unique_ptr<run::Session> session =
+      context.open(CALM_WORKLOAD_TRAIN, "fp32", config.precision);
   const train::DryRun dry = [&] {
     try {
       return train::dry_run(context.runtime(), *session, config);
@@ -165,7 +167,7 @@ int run_train(Context &context, const Options &options) {
   ranks.together([&] {
     config = configure(context, options);
     if (!options.print_config && !options.dry_run) {
-      session = context.open(CALM_WORKLOAD_TRAIN);
+      session = context.open(CALM_WORKLOAD_TRAIN, "fp32", config.precision);
     }
   });
   if (options.print_config) {
@@ -238,6 +240,10 @@ void add_train(CLI::App &app, Action &action) {
   verb->add_option("--export", o.export_which, "best or last weights");
   verb->add_flag("--export-ewc", o.export_ewc,
                  "add Fisher information: a later run with online EWC keeps what the model knows");
+  verb->add_option("--precision", o.precision,
+                   "what products multiply, where the backend can: fp32, tf32 or bf16; sums stay "
+                   "fp32")
+      ->option_text("KIND");
   verb->add_flag("--dry-run", o.dry_run, "run one step, print memory and time");
   verb->add_flag("--print-config", o.print_config, "print the resolved configuration");
   verb->callback([options, &action] {

@@ -77,6 +77,9 @@ std::string resume_command(const train::TrainConfig &config, const std::string &
   if (config.save_every > 0) {
     command += fmt::format(" --save-every {}", config.save_every);
   }
+  if (config.precision != "fp32") {
+    command += " --precision " + config.precision;
+  }
   return config.export_weights == train::Export::kLast ? command + " --export last" : command;
 }
 
