@@ -3,11 +3,13 @@
 #include <calm/cpp/error.hpp>
 
 #include <cublasLt.h>
-#include <dlfcn.h>
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "cuda/error.hpp"
+#include "cuda/library.hpp"
 
 namespace calm::cuda {
 namespace {
@@ -15,7 +17,8 @@ namespace {
 constexpr std::size_t kWorkspace = std::size_t{32} << 20;
 constexpr std::uint32_t kMaxAlign = 256;
 
-/// The functions used, each of the type its header declares.
+/// The functions used, each of the type its header declares. Their types are the same in all of
+/// kMajors.
 struct Library {
   decltype(&cublasLtCreate) create = nullptr;
   decltype(&cublasLtDestroy) destroy = nullptr;
@@ -29,50 +32,49 @@ struct Library {
   decltype(&cublasLtMatmulPreferenceCreate) preference_create = nullptr;
   decltype(&cublasLtMatmulPreferenceDestroy) preference_destroy = nullptr;
   decltype(&cublasLtMatmulPreferenceSetAttribute) preference_set = nullptr;
-  std::string missing;
-
-  Library() {
-    const std::string name = "libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR);
-    void *handle = nullptr;
-    for (const std::string &path : {name, CALM_CUDA_LIBRARIES + ("/" + name)}) {
-      handle = handle == nullptr ? ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL) : handle;
-    }
-    if (handle == nullptr) {
-      missing = "no CUDA device can be used: " + name + " was not found";
-      return;
-    }
-    const auto find = [&](auto &function, const char *symbol) {
-      function = reinterpret_cast<std::decay_t<decltype(function)>>(::dlsym(handle, symbol));
-      if (function == nullptr) {
-        missing = name + " has no " + symbol;
-      }
-    };
-    find(create, "cublasLtCreate");
-    find(destroy, "cublasLtDestroy");
-    find(matmul, "cublasLtMatmul");
-    find(heuristic, "cublasLtMatmulAlgoGetHeuristic");
-    find(desc_create, "cublasLtMatmulDescCreate");
-    find(desc_destroy, "cublasLtMatmulDescDestroy");
-    find(desc_set, "cublasLtMatmulDescSetAttribute");
-    find(layout_create, "cublasLtMatrixLayoutCreate");
-    find(layout_destroy, "cublasLtMatrixLayoutDestroy");
-    find(preference_create, "cublasLtMatmulPreferenceCreate");
-    find(preference_destroy, "cublasLtMatmulPreferenceDestroy");
-    find(preference_set, "cublasLtMatmulPreferenceSetAttribute");
-  }
 };
 
-const Library &library() {
-  static const Library instance;
-  return instance;
+/// The version we were compiled with first.
+std::vector<std::string> sonames() {
+  std::vector<std::string> names;
+  for (const int major : {CUBLAS_VER_MAJOR, 13, 12}) {
+    std::string name = "libcublasLt.so." + std::to_string(major);
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(std::move(name));
+    }
+  }
+  return names;
 }
 
-void check_blas(cublasStatus_t status, const char *what) {
-  if (status != CUBLAS_STATUS_SUCCESS) {
-    throw Error(
-        status == CUBLAS_STATUS_ALLOC_FAILED ? CALM_OUT_OF_MEMORY : CALM_FAILED,
-        std::string("cublasLt: ") + what + ": status " + std::to_string(static_cast<int>(status)));
+Library open_library_of_products() {
+  const std::vector<std::string> names = sonames();
+  std::string why;
+  void *const handle = open_library(in_usual_places(names), &why);
+  if (handle == nullptr) {
+    throw Error(CALM_UNAVAILABLE, "cuBLASLt: " + why + "; LD_LIBRARY_PATH may name its folder");
   }
+  Library lt;
+  const auto get = [&](auto &function, const char *symbol) {
+    find(handle, function, symbol, names.front());
+  };
+  get(lt.create, "cublasLtCreate");
+  get(lt.destroy, "cublasLtDestroy");
+  get(lt.matmul, "cublasLtMatmul");
+  get(lt.heuristic, "cublasLtMatmulAlgoGetHeuristic");
+  get(lt.desc_create, "cublasLtMatmulDescCreate");
+  get(lt.desc_destroy, "cublasLtMatmulDescDestroy");
+  get(lt.desc_set, "cublasLtMatmulDescSetAttribute");
+  get(lt.layout_create, "cublasLtMatrixLayoutCreate");
+  get(lt.layout_destroy, "cublasLtMatrixLayoutDestroy");
+  get(lt.preference_create, "cublasLtMatmulPreferenceCreate");
+  get(lt.preference_destroy, "cublasLtMatmulPreferenceDestroy");
+  get(lt.preference_set, "cublasLtMatmulPreferenceSetAttribute");
+  return lt;
+}
+
+const Library &library() {
+  static const Library instance = open_library_of_products();
+  return instance;
 }
 
 std::uint32_t align_of(const void *pointer) {
@@ -82,7 +84,7 @@ std::uint32_t align_of(const void *pointer) {
 
 }  // namespace
 
-std::string blas_missing() { return library().missing; }
+void open_blas() { library(); }
 
 /// What one size of product needs beside its addresses.
 struct Blas::Choice {
@@ -95,7 +97,7 @@ struct Blas::Choice {
   Choice(const Choice &) = delete;
   Choice &operator=(const Choice &) = delete;
   ~Choice() {
-    for (const cublasLtMatrixLayout_t layout : {a, b, out}) {
+    for (auto *const layout : {a, b, out}) {
       if (layout != nullptr) {
         library().layout_destroy(layout);
       }
@@ -107,9 +109,6 @@ struct Blas::Choice {
 };
 
 Blas::Blas(cudaStream_t stream, bool tf32) : tf32_(tf32), workspace_(kWorkspace, stream) {
-  if (!library().missing.empty()) {
-    throw Error(CALM_UNAVAILABLE, library().missing);
-  }
   cublasLtHandle_t handle = nullptr;
   check_blas(library().create(&handle), "opening");
   handle_ = handle;
@@ -117,7 +116,9 @@ Blas::Blas(cudaStream_t stream, bool tf32) : tf32_(tf32), workspace_(kWorkspace,
 
 Blas::~Blas() {
   choices_.clear();
-  library().destroy(static_cast<cublasLtHandle_t>(handle_));
+  if (handle_ != nullptr) {
+    library().destroy(static_cast<cublasLtHandle_t>(handle_));
+  }
 }
 
 // The library counts column after column: there our row-major out [m, n] is an n by m matrix,

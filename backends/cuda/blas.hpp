@@ -1,5 +1,5 @@
 // Matrix products by cuBLASLt. The library is half a gigabyte and may be missing, so it is opened
-// when the first device is asked for, never linked.
+// when the engine is, never linked.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -8,15 +8,15 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <string>
 #include <tuple>
 
 #include "cuda/memory.hpp"
 
 namespace calm::cuda {
 
-/// Empty where the library can be used, else why not.
-std::string blas_missing();
+/// Opens the library: one that the system's linker finds, else one in a usual place. Throws
+/// UNAVAILABLE naming what was looked for.
+void open_blas();
 
 /// out [m, n] = op(a) op(b), all row after row; op(a) is [m, k].
 struct Product {
@@ -32,6 +32,8 @@ class Blas {
   /// `tf32`: operands rounded to 10 bits of mantissa, on the matrix units.
   Blas(cudaStream_t stream, bool tf32);
   ~Blas();
+  /// Leaves what the library holds to the end of the process: its device is lost.
+  void abandon() { handle_ = nullptr; }
   Blas(const Blas &) = delete;
   Blas &operator=(const Blas &) = delete;
 

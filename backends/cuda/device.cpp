@@ -3,68 +3,92 @@
 #include <calm/cpp/error.hpp>
 #include <calm/cpp/value.hpp>
 
-#include <cuda_runtime.h>
-
+#include <algorithm>
 #include <array>
+#include <string>
 
-#include "cuda/blas.hpp"
-#include "cuda/error.hpp"
+#include "cuda/comm.hpp"
+#include "cuda/driver.hpp"
 
 namespace calm::cuda {
 namespace {
 
 constexpr std::size_t kMaxDevices = 64;
 constexpr int kOldestMajor = 8;  // the first architecture that machine code or PTX is built for
+constexpr std::uint64_t kBufferAlign = 256;  // what parameter views ask for
+
+int attribute(const Driver &driver, CUdevice device, CUdevice_attribute which) {
+  int value = 0;
+  driver.check(driver.device_attribute(&value, which, device), "describing a device");
+  return value;
+}
 
 }  // namespace
 
-std::uint32_t count_devices(std::string *reason) {
+std::uint32_t count_devices() {
+  const Driver &cards = driver();
   int count = 0;
-  const cudaError_t code = cudaGetDeviceCount(&count);
-  if (code != cudaSuccess) {
-    static_cast<void>(cudaGetLastError());
-    *reason = std::string("no CUDA device: ") + cudaGetErrorString(code);
-    return 0;
-  }
+  cards.check(cards.device_count(&count), "counting devices");
   if (count == 0) {
-    *reason = "no CUDA device: the driver lists none";
-    return 0;
+    throw Error(CALM_UNAVAILABLE, "no CUDA device: the driver lists none");
   }
   for (int i = 0; i < count; ++i) {
-    int major = 0;
-    if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, i) != cudaSuccess ||
-        major < kOldestMajor) {
-      *reason = "CUDA device " + std::to_string(i) + ": expected compute capability 8.0 or newer";
-      return 0;
+    CUdevice device = 0;
+    cards.check(cards.device(&device, i), "choosing a device");
+    const int major = attribute(cards, device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+    if (major < kOldestMajor) {
+      const int minor = attribute(cards, device, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+      throw Error(CALM_UNAVAILABLE, "no CUDA device: of device " + std::to_string(i) +
+                                        " expected compute capability 8.0 or newer, found " +
+                                        std::to_string(major) + "." + std::to_string(minor));
     }
   }
-  if (const std::string missing = blas_missing(); !missing.empty()) {
-    *reason = missing;
-    return 0;
-  }
-  return static_cast<std::uint32_t>(count) < kMaxDevices ? static_cast<std::uint32_t>(count)
-                                                         : kMaxDevices;
+  return std::min(static_cast<std::uint32_t>(count), static_cast<std::uint32_t>(kMaxDevices));
 }
 
 calm_device describe_device(std::uint32_t index) {
   // Names are asked to live as long as the plugin.
   static std::array<std::array<char, 256>, kMaxDevices> names;
-  std::string reason;
-  const std::uint32_t count = count_devices(&reason);
+  const std::uint32_t count = count_devices();
   if (index >= count) {
     throw Error(CALM_NOT_FOUND, "expected a device below " + std::to_string(count) + ", found " +
                                     std::to_string(index));
   }
-  cudaDeviceProp properties{};
-  check(cudaGetDeviceProperties(&properties, static_cast<int>(index)), "describing the device");
-  const std::string name = properties.name;
-  name.copy(names[index].data(), names[index].size() - 1);
+  const Driver &cards = driver();
+  CUdevice card = 0;
+  cards.check(cards.device(&card, static_cast<int>(index)), "choosing a device");
+  auto &name = names[index];
+  cards.check(cards.device_name(name.data(), static_cast<int>(name.size()) - 1, card),
+              "describing a device");
+  std::size_t memory = 0;
+  cards.check(cards.device_memory(&memory, card), "describing a device");
   calm_device device{};
-  device.name = str(std::string_view(names[index].data()));
-  device.memory = properties.totalGlobalMem;
+  device.name = str(std::string_view(name.data()));
+  device.memory = memory;
   device.align = kBufferAlign;
   device.dtypes = literal("f32");
   return device;
+}
+
+std::uint32_t device_of_rank(std::uint32_t index, const calm_host *host) {
+  const std::uint32_t count = count_devices();
+  if (index >= count) {
+    throw Error(CALM_NOT_FOUND, "expected a device below " + std::to_string(count) + ", found " +
+                                    std::to_string(index));
+  }
+  const calm_comm *const comm = host == nullptr ? nullptr : comm_of(*host);
+  if (comm == nullptr || comm->local_ranks < 2 || count == 1) {
+    return index;
+  }
+  if (comm->local_ranks > count - index) {
+    throw Error(CALM_INVALID_ARGUMENT,
+                "cuda: expected at least " + std::to_string(index + comm->local_ranks) +
+                    " devices for the " + std::to_string(comm->local_ranks) +
+                    " processes of this host" +
+                    (index == 0 ? std::string() : " from device " + std::to_string(index) + " on") +
+                    ", found " + std::to_string(count));
+  }
+  return index + comm->local_rank;
 }
 
 std::uint32_t score_of(calm_workload workload) {

@@ -1,5 +1,6 @@
 #include "cuda/executable.hpp"
 
+#include <calm/ops/all_reduce.h>
 #include <calm/cpp/error.hpp>
 #include <calm/cpp/value.hpp>
 
@@ -45,11 +46,16 @@ Node copy_node(const calm_program &program, std::uint32_t index) {
                   node.index);
 }
 
-std::string dump_of(const Executable &executable, calm_str name) {
-  std::string text = "program " + copy(name) + ": " + std::to_string(executable.nodes.size()) +
-                     " nodes in one graph, scratch " + std::to_string(executable.scratch_bytes) +
-                     " bytes\n";
-  for (const Node &node : executable.nodes) {
+bool is_sum(const Node &node) { return node.op == CALM_OP_ALL_REDUCE; }
+
+std::string dump_of(const Executable &executable, calm_str name, bool ranks) {
+  const std::vector<Node> &nodes = executable.nodes;
+  const auto sums = ranks ? std::count_if(nodes.begin(), nodes.end(), is_sum) : 0;
+  std::string text =
+      "program " + copy(name) + ": " + std::to_string(nodes.size()) + " nodes in " +
+      (sums == 0 ? "one graph" : "graphs between " + std::to_string(sums) + " sums by NCCL") +
+      ", scratch " + std::to_string(executable.scratch_bytes) + " bytes\n";
+  for (const Node &node : nodes) {
     text += std::to_string(node.index) + " " + node.op + "/" + std::to_string(node.revision) +
             "  " + reference::list_of(node.ins) + " -> " + reference::list_of(node.outs);
     if (node.scratch != 0) {
@@ -105,16 +111,17 @@ std::vector<void *> addresses(const Executable &executable, const Binding &bindi
   return operands;
 }
 
-void launch_all(Session &session, const Executable &executable,
-                const std::vector<void *> &operands) {
+/// Of the nodes [begin, end).
+void launch(Session &session, const Executable &executable, const std::vector<void *> &operands,
+            std::size_t begin, std::size_t end) {
   const std::vector<Node> &nodes = executable.nodes;
-  for (std::size_t i = 0; i < nodes.size();) {
+  for (std::size_t i = begin; i < end;) {
     std::vector<Launch> group;
     do {
       group.emplace_back(nodes[i], operands.data() + nodes[i].first, executable.scratch->data(),
                          session.blas(), session.stream());
       ++i;
-    } while (i < nodes.size() && nodes[i].join != nullptr && nodes[i].join == nodes[i - 1].join);
+    } while (i < end && nodes[i].join != nullptr && nodes[i].join == nodes[i - 1].join);
     const Node &first = group.front().node();
     try {
       if (first.join != nullptr) {
@@ -151,12 +158,50 @@ cudaGraphExec_t capture(Session &session, Body &&body) {
   return executable;
 }
 
+/// Every sum over the ranks, and the nodes between them as graphs.
+void capture_all(Session &session, const Executable &executable,
+                 const std::vector<void *> &operands, std::vector<Part> &parts) {
+  const std::vector<Node> &nodes = executable.nodes;
+  const auto add = [&](std::size_t begin, std::size_t end) {
+    // Its place first: then a graph has an owner once there is one.
+    Part &part = parts.emplace_back();
+    part.graph = capture(session, [&] { launch(session, executable, operands, begin, end); });
+    check(cudaGraphUpload(part.graph, session.stream()), "uploading the graph");
+  };
+  std::size_t begin = 0;
+  for (std::size_t i = 0; session.ranks() != nullptr && i < nodes.size(); ++i) {
+    if (!is_sum(nodes[i])) {
+      continue;
+    }
+    if (begin < i) {
+      add(begin, i);
+    }
+    begin = i + 1;
+    Part sum;
+    sum.x = static_cast<const float *>(operands[nodes[i].first + CALM_ALL_REDUCE_X]);
+    sum.y = static_cast<float *>(operands[nodes[i].first + nodes[i].ins.size()]);
+    sum.count = count(nodes[i].ins[CALM_ALL_REDUCE_X]);
+    if (sum.y != nullptr && sum.count > 0) {  // the same on every rank
+      parts.push_back(sum);
+    }
+  }
+  if (begin < nodes.size() || begin == 0) {
+    add(begin, nodes.size());
+  }
+}
+
 }  // namespace
 
 Binding::~Binding() {
-  if (graph != nullptr) {
+  if (session->ranks() != nullptr) {
+    session->settle();
+  } else if (!parts.empty()) {
     static_cast<void>(cudaStreamSynchronize(session->stream()));
-    static_cast<void>(cudaGraphExecDestroy(graph));
+  }
+  for (const Part &part : parts) {
+    if (part.graph != nullptr) {
+      static_cast<void>(cudaGraphExecDestroy(part.graph));
+    }
   }
 }
 
@@ -212,9 +257,14 @@ Executable *compile(Session &session, const calm_program *program, calm_table op
   executable->constants = DeviceMemory(program->constant_bytes, session.stream());
   session.upload(executable->constants.data(), program->constants, program->constant_bytes);
   executable->step_bytes = program->step_bytes;
-  executable->dump = dump_of(*executable, program->name);
+  executable->dump = dump_of(*executable, program->name, session.ranks() != nullptr);
   executable->scratch = session.scratch(executable->scratch_bytes);
   session.reserve_step(executable->step_bytes);
+  // Last: what fails on one rank alone fails before it keeps the others waiting.
+  const std::vector<Node> &nodes = executable->nodes;
+  if (session.ranks() != nullptr && std::any_of(nodes.begin(), nodes.end(), is_sum)) {
+    session.ranks()->connect();
+  }
   return executable.release();
 }
 
@@ -225,8 +275,7 @@ Binding *bind(Session &session, const Executable &executable, calm_buffer *const
   binding->executable = &executable;
   binding->step = DeviceMemory(executable.step_bytes, session.stream());
   const std::vector<void *> operands = addresses(executable, *binding, buffers);
-  binding->graph = capture(session, [&] { launch_all(session, executable, operands); });
-  check(cudaGraphUpload(binding->graph, session.stream()), "uploading the graph");
+  capture_all(session, executable, operands, binding->parts);
   return binding.release();
 }
 
@@ -243,7 +292,13 @@ std::uint64_t run(Session &session, Binding &binding, const void *step_values,
                           cudaMemcpyHostToDevice, session.stream()),
           "writing step values");
   }
-  check(cudaGraphLaunch(binding.graph, session.stream()), "starting a run");
+  for (const Part &part : binding.parts) {
+    if (part.graph != nullptr) {
+      check(cudaGraphLaunch(part.graph, session.stream()), "starting a run");
+    } else {
+      session.ranks()->sum(part.x, part.y, part.count, session.stream());
+    }
+  }
   return session.finish_run();
 }
 

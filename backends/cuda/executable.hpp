@@ -1,5 +1,7 @@
 // A compiled program: its nodes with a kernel each, and where every operand lies. A binding is a
-// captured graph of all its launches; a run replays it.
+// captured graph of all its launches; a run replays it. With several ranks it is the graphs between
+// their sums, which are not captured: NCCL asks all ranks to capture together and to replay what
+// came of that, and each rank binds its own buckets when it meets them.
 #pragma once
 
 #include <calm/backend.h>
@@ -37,6 +39,14 @@ struct Executable {
   std::string dump;
 };
 
+/// One thing a run puts on the stream: a graph, or without one a sum over the ranks.
+struct Part {
+  cudaGraphExec_t graph = nullptr;
+  const float *x = nullptr;
+  float *y = nullptr;
+  std::size_t count = 0;
+};
+
 struct Binding {
   explicit Binding(Session &owner) : session(&owner) {}
   ~Binding();
@@ -46,7 +56,7 @@ struct Binding {
   Session *session;
   const Executable *executable = nullptr;
   DeviceMemory step;  // this run's step values
-  cudaGraphExec_t graph = nullptr;
+  std::vector<Part> parts;
 };
 
 /// One verdict a node: exactly the nodes that `resolve` refuses as unsupported are not supported.
@@ -54,9 +64,10 @@ void judge_nodes(const calm_program *program, calm_verdict *out_verdicts);
 
 /// Copies the program, chooses kernels and grows the session's scratch memory. Throws NodeError or
 /// Error: INVALID_ARGUMENT for a malformed program, UNSUPPORTED for a node without a kernel.
+/// With several ranks the first program that adds up over them is collective: they meet.
 Executable *compile(Session &session, const calm_program *program, calm_table options);
 
-/// Captures the program's launches on these buffers as one graph.
+/// Captures the program's launches on these buffers.
 Binding *bind(Session &session, const Executable &executable, calm_buffer *const *buffers,
               std::uint32_t count);
 

@@ -16,6 +16,7 @@
   J(accumulate)                       \
   K(adamw)                            \
   K(add)                              \
+  K(all_reduce)                       \
   K(broadcast)                        \
   A(cast)                             \
   P(causal_conv_silu)                 \

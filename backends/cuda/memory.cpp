@@ -28,8 +28,8 @@ DeviceMemory::~DeviceMemory() {
 
 PinnedMemory::PinnedMemory(std::uint64_t bytes) : bytes_(bytes) {
   void *memory = nullptr;
-  check(cudaMallocHost(&memory, std::max<std::size_t>(static_cast<std::size_t>(bytes), 1)),
-        "locking memory of the host");
+  check_pinned(cudaMallocHost(&memory, std::max<std::size_t>(static_cast<std::size_t>(bytes), 1)),
+               bytes);
   data_ = static_cast<std::byte *>(memory);
 }
 

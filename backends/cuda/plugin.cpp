@@ -1,57 +1,72 @@
-// The cuda backend: a whole program as one graph on an NVIDIA GPU.
+// The cuda backend: a whole program as one graph on an NVIDIA GPU. This library is linked with
+// nothing of NVIDIA's: it asks the driver whether there is a card, then loads the engine, whose
+// functions it hands on.
 #include <calm/backend.h>
 #include <calm/plugin.h>
+
+#include <dlfcn.h>
 
 #include <calm/cpp/plugin.hpp>
 
 #include <string>
-#include <utility>
 
 #include "cuda/device.hpp"
-#include "cuda/executable.hpp"
-#include "cuda/session.hpp"
-#include "reference/validate.hpp"
+#include "cuda/engine.hpp"
+#include "cuda/library.hpp"
+#include "reference/table.hpp"
 
 namespace calm::cuda {
 namespace {
 
-// The handles of the ABI are these types.
-Session &own(calm_session *session) { return *reinterpret_cast<Session *>(session); }
-Buffer *own(calm_buffer *buffer) { return reinterpret_cast<Buffer *>(buffer); }
-const Buffer *own(const calm_buffer *buffer) { return reinterpret_cast<const Buffer *>(buffer); }
-Executable *own(calm_executable *executable) { return reinterpret_cast<Executable *>(executable); }
-Binding *own(calm_binding *binding) { return reinterpret_cast<Binding *>(binding); }
+using reference::answer;
 
-/// calm::guard, keeping the node that a failure concerns.
-template <class Body>
-calm_status answer(calm_error *error, Body &&body) noexcept {
-  calm_status refused = CALM_OK;
-  const calm_status status = guard(error, [&] {
-    try {
-      std::forward<Body>(body)();
-    } catch (const reference::NodeError &e) {
-      refused = fail(error, e.status(), e.what(), e.node());
-    }
-  });
-  return status == CALM_OK ? refused : status;
+/// Beside the folder of the plugins, where no search for plugins meets it.
+std::string engine_path() {
+  Dl_info self{};
+  if (::dladdr(reinterpret_cast<const void *>(&engine_path), &self) == 0) {
+    throw Error(CALM_UNAVAILABLE, "expected to find the path of the cuda backend, found none");
+  }
+  const std::string path = self.dli_fname;
+  const std::size_t slash = path.rfind('/');
+  return (slash == std::string::npos ? std::string() : path.substr(0, slash + 1)) +
+         "../cuda_engine.so";
 }
 
-/// The same for a call that works on the session's device.
-template <class Body>
-calm_status answer_in(calm_session *session, calm_error *error, Body &&body) noexcept {
-  return answer(error, [&] {
-    own(session).enter();
-    std::forward<Body>(body)(own(session));
-  });
+const calm_backend *load_engine() {
+  const std::string path = engine_path();
+  std::string why;
+  void *const library = open_library({path}, &why);
+  if (library == nullptr) {
+    throw Error(CALM_UNAVAILABLE, "the cuda backend's engine: " + why);
+  }
+  OpenEngine open = nullptr;
+  find(library, open, kOpenEngine, path);
+  calm_error error{};
+  const calm_backend *const table = open(&error);
+  if (table == nullptr) {
+    check(error.code == CALM_OK ? CALM_UNAVAILABLE : error.code, error);
+  }
+  return table;
+}
+
+/// Loaded at the first call, whose failure the next one tries again. Throws UNAVAILABLE.
+const calm_backend &engine() {
+  static const calm_backend *const table = load_engine();
+  return *table;
 }
 
 calm_status devices(std::uint32_t *out_count, calm_error *error) {
   *out_count = 0;
   return answer(error, [&] {
-    std::string reason;
-    *out_count = count_devices(&reason);
-    if (*out_count == 0) {
-      fail(error, CALM_UNAVAILABLE, reason);
+    try {
+      const std::uint32_t count = count_devices();
+      engine();  // a card without it is of no use
+      *out_count = count;
+    } catch (const Error &e) {
+      if (e.status() != CALM_UNAVAILABLE) {
+        throw;
+      }
+      fail(error, e.status(), e.what());  // an answer: none, and why
     }
   });
 }
@@ -61,93 +76,26 @@ calm_status device(std::uint32_t index, calm_device *out, calm_error *error) {
   return answer(error, [&] { *out = describe_device(index); });
 }
 
-calm_status open(std::uint32_t device_index, calm_table options, const calm_host *host,
-                 calm_session **out, calm_error *error) {
-  *out = nullptr;
-  return answer(error, [&] {
-    *out = reinterpret_cast<calm_session *>(open_session(device_index, options, host));
-  });
-}
-
-void close(calm_session *session) { delete &own(session); }
-
-calm_status supports(calm_session *, const calm_program *program, calm_verdict *out_verdicts,
-                     calm_error *error) {
-  return answer(error, [&] { judge_nodes(program, out_verdicts); });
-}
-
-calm_status alloc(calm_session *session, std::uint64_t bytes, calm_buffer **out,
-                  calm_error *error) {
-  *out = nullptr;
-  return answer_in(session, error, [&](Session &s) {
-    *out = reinterpret_cast<calm_buffer *>(alloc_buffer(s, bytes));
-  });
-}
-
-void free(calm_session *, calm_buffer *buffer) { delete own(buffer); }
-
-calm_status write(calm_session *session, calm_buffer *dst, std::uint64_t offset, const void *src,
-                  std::uint64_t bytes, calm_error *error) {
-  return answer_in(session, error,
-                   [&](Session &s) { write_buffer(s, own(dst), offset, src, bytes); });
-}
-
-calm_status read(calm_session *session, const calm_buffer *src, std::uint64_t offset, void *dst,
-                 std::uint64_t bytes, calm_error *error) {
-  return answer_in(session, error,
-                   [&](Session &s) { read_buffer(s, own(src), offset, dst, bytes); });
-}
-
-calm_status copy(calm_session *session, calm_buffer *dst, std::uint64_t dst_offset,
-                 const calm_buffer *src, std::uint64_t src_offset, std::uint64_t bytes,
+calm_status open(std::uint32_t index, calm_table options, const calm_host *host, calm_session **out,
                  calm_error *error) {
-  return answer_in(session, error, [&](Session &s) {
-    copy_buffer(s, own(dst), dst_offset, own(src), src_offset, bytes);
-  });
-}
-
-calm_status compile_program(calm_session *session, const calm_program *program, calm_table options,
-                            calm_executable **out, calm_error *error) {
   *out = nullptr;
-  return answer_in(session, error, [&](Session &s) {
-    *out = reinterpret_cast<calm_executable *>(compile(s, program, options));
+  std::uint32_t own = index;
+  const calm_status status = answer(error, [&] {
+    own = device_of_rank(index, host);
+    engine();
   });
+  return status == CALM_OK ? engine().open(own, options, host, out, error) : status;
 }
 
-calm_status info(calm_session *, const calm_executable *executable, calm_executable_info *out,
-                 calm_error *) {
-  const auto &own_executable = *reinterpret_cast<const Executable *>(executable);
-  *out = {};
-  out->size = sizeof *out;
-  // The scratch memory is the session's, shared by its executables, and counted in each.
-  out->private_bytes = own_executable.constants.bytes() + own_executable.scratch_bytes;
-  out->dump = str(own_executable.dump);
-  return CALM_OK;
-}
-
-void release(calm_session *, calm_executable *executable) { delete own(executable); }
-
-calm_status bind_program(calm_session *session, calm_executable *executable,
-                         calm_buffer *const *buffers, std::uint32_t count, calm_binding **out,
-                         calm_error *error) {
-  *out = nullptr;
-  return answer_in(session, error, [&](Session &s) {
-    *out = reinterpret_cast<calm_binding *>(bind(s, *own(executable), buffers, count));
-  });
-}
-
-void unbind(calm_session *, calm_binding *binding) { delete own(binding); }
-
-calm_status run_program(calm_session *session, calm_binding *binding, const void *step_values,
-                        std::uint64_t bytes, std::uint64_t *out_fence, calm_error *error) {
-  *out_fence = 0;
-  return answer_in(session, error,
-                   [&](Session &s) { *out_fence = run(s, *own(binding), step_values, bytes); });
-}
-
-calm_status wait(calm_session *session, std::uint64_t fence, calm_error *error) {
-  return answer_in(session, error, [&](Session &s) { s.wait(fence); });
-}
+/// The engine's function of that name: whoever has a handle has loaded it.
+template <auto kMember, class Function>
+struct Handed;
+template <auto kMember, class Result, class... Args>
+struct Handed<kMember, Result (*calm_backend::*)(Args...)> {
+  static Result call(Args... args) { return (engine().*kMember)(args...); }
+};
+template <auto kMember>
+constexpr auto kHanded = Handed<kMember, decltype(kMember)>::call;
 
 constexpr calm_backend kBackend = {
     .size = sizeof(calm_backend),
@@ -156,20 +104,20 @@ constexpr calm_backend kBackend = {
     .device = device,
     .score = score_of,
     .open = open,
-    .close = close,
-    .supports = supports,
-    .alloc = alloc,
-    .free = free,
-    .write = write,
-    .read = read,
-    .copy = copy,
-    .compile = compile_program,
-    .info = info,
-    .release = release,
-    .bind = bind_program,
-    .unbind = unbind,
-    .run = run_program,
-    .wait = wait,
+    .close = kHanded<&calm_backend::close>,
+    .supports = kHanded<&calm_backend::supports>,
+    .alloc = kHanded<&calm_backend::alloc>,
+    .free = kHanded<&calm_backend::free>,
+    .write = kHanded<&calm_backend::write>,
+    .read = kHanded<&calm_backend::read>,
+    .copy = kHanded<&calm_backend::copy>,
+    .compile = kHanded<&calm_backend::compile>,
+    .info = kHanded<&calm_backend::info>,
+    .release = kHanded<&calm_backend::release>,
+    .bind = kHanded<&calm_backend::bind>,
+    .unbind = kHanded<&calm_backend::unbind>,
+    .run = kHanded<&calm_backend::run>,
+    .wait = kHanded<&calm_backend::wait>,
 };
 
 constexpr calm_provided kProvides[] = {

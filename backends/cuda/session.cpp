@@ -5,10 +5,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string>
 #include <string_view>
 
-#include "cuda/device.hpp"
+#include "cuda/comm.hpp"
 #include "cuda/error.hpp"
 #include "reference/validate.hpp"
 
@@ -75,22 +76,68 @@ Session::Current::Current(std::uint32_t device) {
   check(cudaSetDevice(static_cast<int>(device)), "choosing the device");
 }
 
-Session::Session(std::uint32_t device, bool tf32)
-    : device_(static_cast<int>(device)), current_(device), blas_(stream_.handle(), tf32) {
+Session::Session(std::uint32_t device, bool tf32, const calm_comm *comm)
+    : device_(static_cast<int>(device)),
+      ranks_(comm == nullptr ? nullptr : std::make_unique<Ranks>(*comm)),
+      current_(device),
+      blas_(stream_.handle(), tf32) {
   reserve_step(kAlign);
   for (Half &half : halves_) {
     half.memory = PinnedMemory(kHalfBytes);
   }
 }
 
-void Session::enter() const { check(cudaSetDevice(device_), "choosing the device"); }
+Session::~Session() {
+  settle();
+  ranks_.reset();  // before the stream, which waits for what it ends
+  if (lost_) {
+    blas_.abandon();
+  }
+}
+
+void Session::enter() const {
+  if (lost_) {
+    throw Error(CALM_DEVICE_LOST,
+                "cuda: device " + std::to_string(device_) + " was lost and is not used any more");
+  }
+  check(cudaSetDevice(device_), "choosing the device");
+}
+
+void Session::failed(const Error &error) { lost_ = lost_ || error.status() == CALM_DEVICE_LOST; }
 
 void Session::synchronize() {
-  check(cudaStreamSynchronize(stream_.handle()), "waiting for the device");
+  if (ranks_ != nullptr) {
+    ranks_->wait(stream());
+  } else {
+    check(cudaStreamSynchronize(stream()), "waiting for the device");
+  }
+}
+
+void Session::settle() noexcept {
+  if (ranks_ == nullptr || lost_) {
+    return;
+  }
+  try {
+    synchronize();
+  } catch (const Error &e) {
+    failed(e);
+  } catch (const std::bad_alloc &) {
+    // It was a message's memory that ended.
+    lost_ = true;
+  }
+}
+
+void Session::await(Event &event) {
+  if (ranks_ != nullptr) {
+    ranks_->wait(event.handle());
+  } else {
+    event.wait();
+  }
 }
 
 std::shared_ptr<DeviceMemory> Session::scratch(std::uint64_t bytes) {
   if (scratch_ == nullptr || scratch_->bytes() < bytes) {
+    settle();
     scratch_ = std::make_shared<DeviceMemory>(bytes, stream());
   }
   return scratch_;
@@ -112,7 +159,7 @@ void Session::upload(std::byte *dst, const void *src, std::uint64_t bytes) {
       half->freed.record(stream());
       half_ = 1 - half_;
       half = &halves_[half_];
-      half->freed.wait();
+      await(half->freed);
       half->used = 0;
     }
     const std::uint64_t part = std::min(bytes, kHalfBytes - half->used);
@@ -130,7 +177,7 @@ void Session::upload(std::byte *dst, const void *src, std::uint64_t bytes) {
 
 std::byte *Session::next_step_block() {
   const std::size_t slot = static_cast<std::size_t>((fence_ + 1) % kInFlight);
-  ended_[slot].wait();
+  await(ended_[slot]);
   return step_.data() + slot * step_stride_;
 }
 
@@ -146,24 +193,16 @@ void Session::wait(std::uint64_t fence) {
   }
   // An older fence has passed: its event was waited for when it was taken again.
   if (fence > 0 && fence + kInFlight > fence_) {
-    ended_[static_cast<std::size_t>(fence % kInFlight)].wait();
+    await(ended_[static_cast<std::size_t>(fence % kInFlight)]);
   }
 }
 
 Session *open_session(std::uint32_t device, calm_table options, const calm_host *host) {
-  std::string reason;
-  const std::uint32_t count = count_devices(&reason);
-  if (count == 0) {
-    throw Error(CALM_UNAVAILABLE, reason);
-  }
-  if (device >= count) {
-    throw Error(CALM_NOT_FOUND, "expected a device below " + std::to_string(count) + ", found " +
-                                    std::to_string(device));
-  }
   if (host == nullptr || host->size < sizeof(calm_host)) {
     throw Error(CALM_INVALID_ARGUMENT, "expected a host table of this ABI, found none");
   }
-  return new Session(device, wants_tf32(options));
+  const bool tf32 = wants_tf32(options);
+  return new Session(device, tf32, comm_of(*host));
 }
 
 Buffer *alloc_buffer(Session &session, std::uint64_t bytes) {

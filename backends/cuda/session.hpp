@@ -5,12 +5,16 @@
 
 #include <cuda_runtime.h>
 
+#include <calm/cpp/error.hpp>
+
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "cuda/blas.hpp"
 #include "cuda/memory.hpp"
+#include "cuda/ranks.hpp"
 
 namespace calm::cuda {
 
@@ -44,6 +48,7 @@ class Event {
   Event &operator=(const Event &) = delete;
   void record(cudaStream_t stream);
   void wait();
+  cudaEvent_t handle() const { return event_; }
 
  private:
   cudaEvent_t event_ = nullptr;
@@ -51,13 +56,25 @@ class Event {
 
 class Session {
  public:
-  Session(std::uint32_t device, bool tf32);
+  /// `comm`: null for a process alone.
+  Session(std::uint32_t device, bool tf32, const calm_comm *comm);
+  ~Session();
+  Session(const Session &) = delete;
+  Session &operator=(const Session &) = delete;
 
   cudaStream_t stream() const { return stream_.handle(); }
   Blas &blas() { return blas_; }
-  /// Every call of the ABI begins here: which device a thread uses is the thread's own.
+  /// Every call of the ABI begins here: which device a thread uses is the thread's own. Once the
+  /// device is lost it is not asked again: throws DEVICE_LOST.
   void enter() const;
+  /// Every call of the ABI that failed ends here.
+  void failed(const Error &error);
   void synchronize();
+  /// With several ranks: waits until what is given back waits for nobody. The runtime would wait
+  /// for ever for a rank that is gone. Failures show in the next call.
+  void settle() noexcept;
+  /// Null for a process alone.
+  Ranks *ranks() const { return ranks_.get(); }
 
   /// Device memory for the scratch of one node after another, shared by all executables. It grows;
   /// executables keep the block that they were captured with.
@@ -72,10 +89,11 @@ class Session {
   std::byte *next_step_block();
   /// Marks the end of the run that began with next_step_block and returns its fence.
   std::uint64_t finish_run();
-  std::uint64_t fence() const { return fence_; }
   void wait(std::uint64_t fence);
 
  private:
+  void await(Event &event);
+
   /// Half of the memory that uploads go through: free again when its event has passed.
   struct Half {
     PinnedMemory memory;
@@ -87,6 +105,8 @@ class Session {
   };
 
   int device_;
+  bool lost_ = false;
+  std::unique_ptr<Ranks> ranks_;
   Current current_;  // before what is made on the device
   Stream stream_;
   Blas blas_;
@@ -99,7 +119,8 @@ class Session {
   std::size_t half_ = 0;
 };
 
-/// Options: precision = fp32 (default) or tf32. Throws INVALID_ARGUMENT, NOT_FOUND, UNAVAILABLE.
+/// Options: precision = fp32 (default) or tf32. The caller knows that there is such a device.
+/// Throws INVALID_ARGUMENT.
 Session *open_session(std::uint32_t device, calm_table options, const calm_host *host);
 
 Buffer *alloc_buffer(Session &session, std::uint64_t bytes);

@@ -58,6 +58,18 @@ TEST(Plugins, NoneIsLinkedWithALibraryOfAVendor) {
   }
 }
 
+TEST(Plugins, LibrariesBesideThemOpenWhatNvidiaMakesAndAreNotLinkedWithIt) {
+  const fs::path engine = fs::path(CALM_TEST_PLUGINS).parent_path() / "cuda_engine.so";
+  if (!fs::exists(engine)) {
+    GTEST_SKIP() << "skipped: this build has no cuda backend";
+  }
+  std::string output;
+  ASSERT_EQ(run("readelf -d " + shell_quote(engine.string()) + " | grep NEEDED", output), 0);
+  for (const char *name : {"cuda", "cublas", "nccl"}) {
+    EXPECT_EQ(output.find(name), std::string::npos) << output;
+  }
+}
+
 TEST(Plugins, EachStatesWhatItProvidesInANoteOfALoadedSegment) {
   for (const fs::path &plugin : plugins()) {
     std::string output;
