@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <array>
 #include <chrono>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -19,8 +21,8 @@ constexpr std::int64_t kLookEvery = 8;
 
 }  // namespace
 
-// The same data, and start weights of the same bits: draws go through the system's library of
-// mathematics, which may round otherwise on another processor.
+// The same backend and data, and start weights of the same bits: draws go through the system's
+// library of mathematics, which may round otherwise on another processor.
 void Run::start_alike() {
   if (!ranks_.several()) {
     return;
@@ -28,7 +30,16 @@ void Run::start_alike() {
   std::string data = at_.dataset + at_.val_dataset;
   const std::string own = data;
   ranks_.broadcast(data.data(), data.size());
+  std::array<char, 64> backend{};
+  session_.name().copy(backend.data(), backend.size() - 1);
+  ranks_.broadcast(backend.data(), backend.size());
   ranks_.together([&] {
+    // Hosts may differ, and "auto" with them; sums of one backend never meet those of another.
+    if (std::string_view(backend.data()) != session_.name().substr(0, backend.size() - 1)) {
+      throw Error(CALM_INVALID_ARGUMENT,
+                  fmt::format("expected backend {} as rank 0, found {}; --backend names one",
+                              backend.data(), session_.name()));
+    }
     if (data != own) {
       throw Error(
           CALM_INVALID_ARGUMENT,

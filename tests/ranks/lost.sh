@@ -32,9 +32,10 @@ grep -q "^calm: rank 1 crashed: signal 11" err || die "a crash: said $(cat err)"
 faulty="$(dirname "$calm")/../tests/fixtures/plugins/faulty.so"
 if [[ -e $faulty ]]; then
   found=0
-  mpirun -n 1 "$calm" train "${settings[@]}" --batch-size 8 --epochs 1000000 --save-every 1 --save-dir alone : \
-    -n 1 "$calm" train "${settings[@]}" --batch-size 8 --epochs 1000000 --save-every 1 --save-dir alone \
-    --plugin-path "$(dirname "$faulty")" --backend faulty --backend-option lost_at=4 >out 2>err || found=$?
+  long=("${settings[@]}" --plugin-path "$(dirname "$faulty")" --backend faulty --batch-size 8 --epochs 1000000
+    --save-every 1 --save-dir alone)
+  mpirun -n 1 "$calm" train "${long[@]}" : -n 1 "$calm" train "${long[@]}" --backend-option lost_at=4 >out 2>err ||
+    found=$?
   [[ $found == 75 ]] || die "a lost device: expected code 75, found $found: $(cat err)"
   grep -q "^calm: rank 1: .*lost" err || die "a lost device: said $(cat err)"
   read -r step checkpoint < <(newest alone)

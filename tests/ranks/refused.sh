@@ -35,6 +35,15 @@ mpirun -n 1 "$calm" train "${settings[@]}" --save-dir other : \
 [[ $found == 2 ]] || die "other data: expected code 2, found $found: $(cat err)"
 grep -q "^calm: rank 1: .*case12_val.ctds: expected the data of rank 0, found other sequences" err || die "other data: $(cat err)"
 
+# Nor does one backend's sum meet another's.
+if [[ -e "$(dirname "$calm")/../lib/calm/plugins/onednn.so" ]]; then
+  found=0
+  mpirun -n 1 "$calm" train "${settings[@]}" --backend reference --save-dir other : \
+    -n 1 "$calm" train "${settings[@]}" --backend onednn --save-dir other >out 2>err || found=$?
+  [[ $found == 2 ]] || die "other backend: expected code 2, found $found: $(cat err)"
+  grep -q "^calm: rank 1: expected backend reference as rank 0, found onednn" err || die "other backend: $(cat err)"
+fi
+
 # Time is over for all at once.
 mpirun -n 2 "$calm" train "${settings[@]}" --set model.d_model=16 --epochs 1000000 --set training.patience=1000000 \
   --max-time 0.2s --save-dir timed >out
