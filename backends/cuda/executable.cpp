@@ -17,33 +17,13 @@
 namespace calm::cuda {
 namespace {
 
-using reference::NodeError;
-
-Place place_of(const calm_program &program, std::uint32_t operand) {
-  const auto id = record<std::uint32_t>(program.operands, operand);
-  if (id == CALM_NONE) {
-    return {};
-  }
-  const auto &tensor = record<calm_tensor>(program.tensors, id);
-  if (tensor.role == CALM_ROLE_CONST) {
-    return {Place::In::kConstants, 0, tensor.offset};
-  }
-  if (tensor.role == CALM_ROLE_STEP) {
-    return {Place::In::kStep, 0, tensor.offset};
-  }
-  return {Place::In::kSlot, tensor.slot, tensor.offset};
-}
+using reference::about;
+using reference::Place;
 
 Node copy_node(const calm_program &program, std::uint32_t index) {
   Node node;
   static_cast<reference::Node &>(node) = reference::copy_node(program, index);
   return node;
-}
-
-[[noreturn]] void refuse(const Error &e, const reference::Node &node) {
-  throw NodeError(e.status(),
-                  "node " + std::to_string(node.index) + " (" + node.op + "): " + e.what(),
-                  node.index);
 }
 
 bool is_sum(const Node &node) { return node.op == CALM_OP_ALL_REDUCE; }
@@ -56,34 +36,9 @@ std::string dump_of(const Executable &executable, calm_str name, bool ranks) {
       (sums == 0 ? "one graph" : "graphs between " + std::to_string(sums) + " sums by NCCL") +
       ", scratch " + std::to_string(executable.scratch_bytes) + " bytes\n";
   for (const Node &node : nodes) {
-    text += std::to_string(node.index) + " " + node.op + "/" + std::to_string(node.revision) +
-            "  " + reference::list_of(node.ins) + " -> " + reference::list_of(node.outs);
-    if (node.scratch != 0) {
-      text += "  scratch " + std::to_string(node.scratch);
-    }
-    text += "  " + node.origin + "\n";
+    text += reference::line_of(node);
   }
   return text;
-}
-
-void check_buffers(const Session &session, const Executable &executable,
-                   calm_buffer *const *buffers, std::uint32_t count) {
-  if (count != executable.slot_bytes.size()) {
-    throw Error(CALM_INVALID_ARGUMENT, "expected " + std::to_string(executable.slot_bytes.size()) +
-                                           " buffers, found " + std::to_string(count));
-  }
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const auto *const buffer = reinterpret_cast<const Buffer *>(buffers[i]);
-    const std::uint64_t needed = executable.slot_bytes[i];
-    const bool right = buffer == nullptr
-                           ? needed == 0
-                           : buffer->session == &session && buffer->memory.bytes() >= needed;
-    if (!right) {
-      throw Error(CALM_INVALID_ARGUMENT, "slot " + executable.slot_names[i] +
-                                             ": expected a buffer of this session of " +
-                                             std::to_string(needed) + " bytes or more");
-    }
-  }
 }
 
 std::vector<void *> addresses(const Executable &executable, const Binding &binding,
@@ -131,7 +86,7 @@ void launch(Session &session, const Executable &executable, const std::vector<vo
       }
       check(cudaPeekAtLastError(), "launching");
     } catch (const Error &e) {
-      refuse(e, first);
+      throw about(first, e);
     }
   }
 }
@@ -216,7 +171,7 @@ void judge_nodes(const calm_program *program, calm_verdict *out_verdicts) {
       resolve(node);
     } catch (const Error &e) {
       if (e.status() != CALM_UNSUPPORTED) {
-        refuse(e, node);
+        throw about(node, e);
       }
       verdict.supported = 0;
       std::string_view(e.what()).copy(verdict.reason, sizeof verdict.reason - 1);
@@ -241,16 +196,10 @@ Executable *compile(Session &session, const calm_program *program, calm_table op
     try {
       resolve(node);
     } catch (const Error &e) {
-      refuse(e, node);
+      throw about(node, e);
     }
     node.first = executable->places.size();
-    const auto &source = record<calm_node>(program->nodes, i);
-    for (std::uint32_t k = 0; k < source.n_in; ++k) {
-      executable->places.push_back(place_of(*program, source.first_in + k));
-    }
-    for (std::uint32_t k = 0; k < source.n_out; ++k) {
-      executable->places.push_back(place_of(*program, source.first_out + k));
-    }
+    reference::add_places(*program, i, executable->places);
     executable->scratch_bytes = std::max<std::uint64_t>(executable->scratch_bytes, node.scratch);
     executable->nodes.push_back(std::move(node));
   }
@@ -270,7 +219,8 @@ Executable *compile(Session &session, const calm_program *program, calm_table op
 
 Binding *bind(Session &session, const Executable &executable, calm_buffer *const *buffers,
               std::uint32_t count) {
-  check_buffers(session, executable, buffers, count);
+  reference::check_buffers<Buffer>(session, executable.slot_bytes, executable.slot_names, buffers,
+                                   count);
   auto binding = std::make_unique<Binding>(session);
   binding->executable = &executable;
   binding->step = DeviceMemory(executable.step_bytes, session.stream());

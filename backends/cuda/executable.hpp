@@ -16,20 +16,13 @@
 #include "cuda/kernel.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/session.hpp"
+#include "reference/program.hpp"
 
 namespace calm::cuda {
 
-/// Where an operand lies: a slot (or the constants, or the step block) and an offset.
-struct Place {
-  enum class In { kNothing, kSlot, kConstants, kStep };
-  In in = In::kNothing;
-  std::uint32_t slot = 0;
-  std::uint64_t offset = 0;
-};
-
 struct Executable {
   std::vector<Node> nodes;
-  std::vector<Place> places;  // of all operands, node after node
+  std::vector<reference::Place> places;  // of all operands, node after node
   std::vector<std::uint64_t> slot_bytes;
   std::vector<std::string> slot_names;
   DeviceMemory constants;

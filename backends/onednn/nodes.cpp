@@ -256,8 +256,7 @@ ProgramInfo inspect(const calm_program &program, Level level, WeightType weights
     try {
       reference::resolve(node.node);
     } catch (const Error &e) {
-      throw reference::NodeError(
-          e.status(), "node " + std::to_string(i) + " (" + node.node.op + "): " + e.what(), i);
+      throw reference::about(node.node, e);
     }
     choose_kernel(program, node, level, weights, products);
     info.nodes.push_back(std::move(node));

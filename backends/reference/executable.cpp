@@ -16,32 +16,12 @@
 namespace calm::reference {
 namespace {
 
-Place place_of(const calm_program &program, std::uint32_t operand) {
-  const auto id = record<std::uint32_t>(program.operands, operand);
-  if (id == CALM_NONE) {
-    return {};
-  }
-  const auto &tensor = record<calm_tensor>(program.tensors, id);
-  if (tensor.role == CALM_ROLE_CONST) {
-    return {Place::In::kConstants, 0, tensor.offset};
-  }
-  if (tensor.role == CALM_ROLE_STEP) {
-    return {Place::In::kStep, 0, tensor.offset};
-  }
-  return {Place::In::kSlot, tensor.slot, tensor.offset};
-}
-
 std::string dump_of(const calm_executable &executable, calm_str name, Level level) {
   std::string text = "program " + copy(name) + ": " + std::to_string(executable.nodes.size()) +
                      " nodes, scratch " + std::to_string(executable.scratch_bytes) + " bytes, " +
                      level_name(level) + "\n";
   for (const Node &node : executable.nodes) {
-    text += std::to_string(node.index) + " " + node.op + "/" + std::to_string(node.revision) +
-            "  " + list_of(node.ins) + " -> " + list_of(node.outs);
-    if (node.scratch != 0) {
-      text += "  scratch " + std::to_string(node.scratch);
-    }
-    text += "  " + node.origin + "\n";
+    text += line_of(node);
   }
   return text;
 }
@@ -62,17 +42,10 @@ calm_executable *compile(calm_session &session, const calm_program *program, cal
     try {
       resolve(node);
     } catch (const Error &e) {
-      throw NodeError(e.status(), "node " + std::to_string(i) + " (" + node.op + "): " + e.what(),
-                      i);
+      throw about(node, e);
     }
     node.first = executable->places.size();
-    const auto &source = record<calm_node>(program->nodes, i);
-    for (std::uint32_t k = 0; k < source.n_in; ++k) {
-      executable->places.push_back(place_of(*program, source.first_in + k));
-    }
-    for (std::uint32_t k = 0; k < source.n_out; ++k) {
-      executable->places.push_back(place_of(*program, source.first_out + k));
-    }
+    add_places(*program, i, executable->places);
     executable->scratch_bytes = std::max<std::uint64_t>(executable->scratch_bytes, node.scratch);
     executable->nodes.push_back(std::move(node));
   }

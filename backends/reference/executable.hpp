@@ -10,19 +10,8 @@
 #include <vector>
 
 #include "kernel.hpp"
+#include "program.hpp"
 #include "session.hpp"
-
-namespace calm::reference {
-
-/// Where an operand lies: a slot (or the constants, or the step block) and an offset.
-struct Place {
-  enum class In { kNothing, kSlot, kConstants, kStep };
-  In in = In::kNothing;
-  std::uint32_t slot = 0;
-  std::uint64_t offset = 0;
-};
-
-}  // namespace calm::reference
 
 struct calm_executable {
   std::vector<calm::reference::Node> nodes;

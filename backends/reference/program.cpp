@@ -25,7 +25,47 @@ std::vector<calm_type> types_of(const calm_program &program, std::uint32_t first
   return types;
 }
 
+Place place_of(const calm_program &program, std::uint32_t operand) {
+  const auto id = record<std::uint32_t>(program.operands, operand);
+  if (id == CALM_NONE) {
+    return {};
+  }
+  const auto &tensor = record<calm_tensor>(program.tensors, id);
+  if (tensor.role == CALM_ROLE_CONST) {
+    return {Place::In::kConstants, 0, tensor.offset};
+  }
+  if (tensor.role == CALM_ROLE_STEP) {
+    return {Place::In::kStep, 0, tensor.offset};
+  }
+  return {Place::In::kSlot, tensor.slot, tensor.offset};
+}
+
 }  // namespace
+
+void add_places(const calm_program &program, std::uint32_t index, std::vector<Place> &places) {
+  const auto &node = record<calm_node>(program.nodes, index);
+  for (std::uint32_t k = 0; k < node.n_in; ++k) {
+    places.push_back(place_of(program, node.first_in + k));
+  }
+  for (std::uint32_t k = 0; k < node.n_out; ++k) {
+    places.push_back(place_of(program, node.first_out + k));
+  }
+}
+
+std::string line_of(const Node &node) {
+  std::string text = std::to_string(node.index) + " " + node.op + "/" +
+                     std::to_string(node.revision) + "  " + list_of(node.ins) + " -> " +
+                     list_of(node.outs);
+  if (node.scratch != 0) {
+    text += "  scratch " + std::to_string(node.scratch);
+  }
+  return text + "  " + node.origin + "\n";
+}
+
+NodeError about(const Node &node, const Error &e) {
+  return {e.status(), "node " + std::to_string(node.index) + " (" + node.op + "): " + e.what(),
+          node.index};
+}
 
 Node copy_node(const calm_program &program, std::uint32_t index) {
   const auto &source = record<calm_node>(program.nodes, index);
@@ -66,31 +106,10 @@ void judge_nodes(const calm_program *program, calm_verdict *out_verdicts) {
       resolve(node);
     } catch (const Error &e) {
       if (e.status() != CALM_UNSUPPORTED) {
-        throw NodeError(e.status(), "node " + std::to_string(i) + " (" + node.op + "): " + e.what(),
-                        i);
+        throw about(node, e);
       }
       verdict.supported = 0;
       std::string_view(e.what()).copy(verdict.reason, sizeof verdict.reason - 1);
-    }
-  }
-}
-
-void check_buffers(const calm_session &session, const std::vector<std::uint64_t> &slot_bytes,
-                   const std::vector<std::string> &slot_names, calm_buffer *const *buffers,
-                   std::uint32_t count) {
-  if (count != slot_bytes.size()) {
-    throw Error(CALM_INVALID_ARGUMENT, "expected " + std::to_string(slot_bytes.size()) +
-                                           " buffers, found " + std::to_string(count));
-  }
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const std::uint64_t needed = slot_bytes[i];
-    const bool right = buffers[i] == nullptr ? needed == 0
-                                             : buffers[i]->session == &session &&
-                                                   buffers[i]->memory.bytes() >= needed;
-    if (!right) {
-      throw Error(CALM_INVALID_ARGUMENT, "slot " + slot_names[i] +
-                                             ": expected a buffer of this session of " +
-                                             std::to_string(needed) + " bytes or more");
     }
   }
 }

@@ -1,7 +1,9 @@
-// What backends on the host's processor ask of a program before they plan its execution.
+// What backends ask of a program before they plan its execution.
 #pragma once
 
 #include <calm/backend.h>
+
+#include <calm/cpp/error.hpp>
 
 #include <cstdint>
 #include <string>
@@ -9,11 +11,28 @@
 
 #include "kernel.hpp"
 #include "session.hpp"
+#include "validate.hpp"
 
 namespace calm::reference {
 
 /// A node of a validated program, kernel not yet chosen.
 Node copy_node(const calm_program &program, std::uint32_t index);
+
+/// Where an operand lies: a slot (or the constants, or the step block) and an offset.
+struct Place {
+  enum class In { kNothing, kSlot, kConstants, kStep };
+  In in = In::kNothing;
+  std::uint32_t slot = 0;
+  std::uint64_t offset = 0;
+};
+/// Appends the places of a node's inputs and outputs.
+void add_places(const calm_program &program, std::uint32_t index, std::vector<Place> &places);
+
+/// A node's line of a program's dump: operator, types, scratch memory, origin.
+std::string line_of(const Node &node);
+
+/// `e` with the node it is about in front.
+NodeError about(const Node &node, const Error &e);
 
 /// Types in words, "-" for an absent one.
 std::string list_of(const std::vector<calm_type> &types);
@@ -22,8 +41,26 @@ std::string list_of(const std::vector<calm_type> &types);
 void judge_nodes(const calm_program *program, calm_verdict *out_verdicts);
 
 /// Throws INVALID_ARGUMENT unless there is a large enough buffer of the session for every slot.
-void check_buffers(const calm_session &session, const std::vector<std::uint64_t> &slot_bytes,
+template <class Buffer = calm_buffer, class Session>
+void check_buffers(const Session &session, const std::vector<std::uint64_t> &slot_bytes,
                    const std::vector<std::string> &slot_names, calm_buffer *const *buffers,
-                   std::uint32_t count);
+                   std::uint32_t count) {
+  if (count != slot_bytes.size()) {
+    throw Error(CALM_INVALID_ARGUMENT, "expected " + std::to_string(slot_bytes.size()) +
+                                           " buffers, found " + std::to_string(count));
+  }
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto *const buffer = reinterpret_cast<const Buffer *>(buffers[i]);
+    const std::uint64_t needed = slot_bytes[i];
+    const bool right = buffer == nullptr
+                           ? needed == 0
+                           : buffer->session == &session && buffer->memory.bytes() >= needed;
+    if (!right) {
+      throw Error(CALM_INVALID_ARGUMENT, "slot " + slot_names[i] +
+                                             ": expected a buffer of this session of " +
+                                             std::to_string(needed) + " bytes or more");
+    }
+  }
+}
 
 }  // namespace calm::reference

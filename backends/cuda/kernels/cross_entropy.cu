@@ -55,18 +55,6 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 __global__ void __launch_bounds__(kThreads)
-    total_kernel(const double *partial, int n, float *loss) {
-  double sum = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) {
-    sum += partial[i];
-  }
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) {
-    *loss = static_cast<float>(sum);
-  }
-}
-
-__global__ void __launch_bounds__(kThreads)
     grad_kernel(const float *__restrict__ logits, const std::int32_t *__restrict__ targets,
                 const float *__restrict__ lse, const float *__restrict__ grad, int rows, int vocab,
                 float *__restrict__ out) {
@@ -111,7 +99,7 @@ void cross_entropy(const Launch &launch) {
         partial);
   }
   if (auto *const loss = launch.out<float>(CALM_CROSS_ENTROPY_LOSS)) {
-    total_kernel<<<1, kThreads, 0, launch.stream()>>>(partial, static_cast<int>(blocks), loss);
+    sum_partials(partial, static_cast<int>(blocks), loss, launch.stream());
   }
 }
 

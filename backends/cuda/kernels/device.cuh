@@ -109,6 +109,9 @@ __device__ inline float exp2_fast(float x) {
 }
 inline constexpr float kLog2e = 1.44269504F;
 
+/// *y = the sum of what n blocks left, by one block of threads.
+void sum_partials(const double *partial, int n, float *y, cudaStream_t stream);
+
 /// Sums over the rows of x [rows, columns], in double: eight running sums over rows of one column
 /// each, added in order. The first `split` sums go to `first`, the others to `second` (null:
 /// nowhere).

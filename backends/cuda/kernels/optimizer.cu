@@ -182,17 +182,6 @@ __global__ void __launch_bounds__(kThreads) penalty_kernel(Penalty o, double *pa
   }
 }
 
-__global__ void __launch_bounds__(kThreads) total_kernel(const double *partial, int n, float *y) {
-  double sum = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) {
-    sum += partial[i];
-  }
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) {
-    *y = static_cast<float>(sum);
-  }
-}
-
 __global__ void __launch_bounds__(kThreads)
     fisher_kernel(const float *old, const float *grad, const float *keep, const float *take,
                   float *out, int n) {
@@ -307,7 +296,7 @@ void ewc_penalty(const Launch &launch) {
     penalty_kernel<<<blocks, kThreads, 0, launch.stream()>>>(o, partial);
   }
   if (auto *const out = launch.out<float>(1)) {
-    total_kernel<<<1, kThreads, 0, launch.stream()>>>(partial, static_cast<int>(blocks), out);
+    sum_partials(partial, static_cast<int>(blocks), out, launch.stream());
   }
 }
 

@@ -24,17 +24,6 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-__global__ void __launch_bounds__(kThreads) total_kernel(const double *partial, int n, float *y) {
-  double sum = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) {
-    sum += partial[i];
-  }
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) {
-    *y = static_cast<float>(sum);
-  }
-}
-
 /// partial [groups, d]: the sums of 64 rows each.
 __global__ void __launch_bounds__(kThreads)
     sum_group_kernel(const float *__restrict__ x, int rows, int d, float *__restrict__ partial) {
@@ -108,7 +97,7 @@ void sum(const Launch &launch) {
     if (blocks > 0) {
       sum_block_kernel<<<blocks, kThreads, 0, launch.stream()>>>(x, n, partial);
     }
-    total_kernel<<<1, kThreads, 0, launch.stream()>>>(partial, static_cast<int>(blocks), y);
+    sum_partials(partial, static_cast<int>(blocks), y, launch.stream());
     return;
   }
   const int rows = launch.extent(0, 0);

@@ -40,11 +40,7 @@ __global__ void __launch_bounds__(kScanThreads) local_kernel(Forward o) {
   load_tile<kStates>(tile_b, chunk, o.b, 0, o.states, o.rows);
   const Own own = own_of<kLanes>(o, first_channel);
   float a[kOwnStates];
-  own.load(o, o.a, a);
-#pragma unroll
-  for (int j = 0; j < kOwnStates; ++j) {
-    a[j] *= kLog2e;
-  }
+  load_log2(o, own, a);
   float h[kOwnStates] = {};
   int first = 0;
   const int begin = chunk.begin[kChunk - 1];
@@ -62,19 +58,14 @@ __global__ void __launch_bounds__(kScanThreads) local_kernel(Forward o) {
   for (int r = first; r < kChunk; ++r) {
     const float delta = tile_delta[r * kChannels + lane_channel];
     const float u = delta * tile_x[r * kChannels + lane_channel];
-    const float4 b4 = *reinterpret_cast<const float4 *>(tile_b + r * kStates + own.state);
-    const float b[kOwnStates] = {b4.x, b4.y, b4.z, b4.w};
+    const Four b(tile_b + r * kStates + own.state);
     sum += delta;
 #pragma unroll
     for (int j = 0; j < kOwnStates; ++j) {
       h[j] = exp2_fast(delta * a[j]) * h[j] + u * b[j];
     }
   }
-  own.store(o, h, o.local + static_cast<std::size_t>(index) * o.state_size());
-  if (own.live && own.state == 0) {
-    o.delta_sum[static_cast<std::size_t>(index) * static_cast<std::size_t>(o.channels) +
-                static_cast<std::size_t>(own.channel)] = sum;
-  }
+  store_alone(o, own, index, h, sum, o.local, o.delta_sum);
 }
 
 /// One thread a state of a sequence; the thread of sequence S looks after the dead chunks.
@@ -139,11 +130,7 @@ __global__ void __launch_bounds__(kScanThreads) scan_kernel(Forward o) {
   load_tile<kStates>(tile_c, chunk, o.c, 0, o.states, o.rows);
   const Own own = own_of<kLanes>(o, first_channel);
   float a[kOwnStates];
-  own.load(o, o.a, a);
-#pragma unroll
-  for (int j = 0; j < kOwnStates; ++j) {
-    a[j] *= kLog2e;
-  }
+  load_log2(o, own, a);
   float h[kOwnStates] = {};
   if (chunk.continues()) {
     own.load(o, o.bounds + static_cast<std::size_t>(index) * o.state_size(), h);
@@ -169,10 +156,8 @@ __global__ void __launch_bounds__(kScanThreads) scan_kernel(Forward o) {
       }
       const float delta = tile_delta[r * kChannels + lane_channel];
       const float u = delta * tile_x[r * kChannels + lane_channel];
-      const float4 b4 = *reinterpret_cast<const float4 *>(tile_b + r * kStates + own.state);
-      const float4 c4 = *reinterpret_cast<const float4 *>(tile_c + r * kStates + own.state);
-      const float b[kOwnStates] = {b4.x, b4.y, b4.z, b4.w};
-      const float c[kOwnStates] = {c4.x, c4.y, c4.z, c4.w};
+      const Four b(tile_b + r * kStates + own.state);
+      const Four c(tile_c + r * kStates + own.state);
 #pragma unroll
       for (int j = 0; j < kOwnStates; ++j) {
         h[j] = exp2_fast(delta * a[j]) * h[j] + u * b[j];
@@ -262,7 +247,7 @@ void selective_scan(const Launch &launch) {
   // scratch.
   const bool in_place = state_out != nullptr && state_out == o.state_in && o.chunks > 1;
   o.state_out = in_place ? work.state : state_out;
-  if (o.states <= kUsualStates) {
+  if (lanes_of(static_cast<std::size_t>(o.states)) == 4) {
     run<4>(o, launch.stream());
   } else {
     run<16>(o, launch.stream());

@@ -49,6 +49,9 @@ inline ScanShape scan_shape(const Launch &launch) {
   return s;
 }
 
+/// Threads side by side that hold the states of a channel.
+inline int lanes_of(std::size_t states) { return states <= kUsualStates ? 4 : 16; }
+
 /// tile[r, i] = rows of a chunk, `columns` from `first` on of `width`; 0 in dead rows and beyond
 /// the last column. All of a thread's loads are under way before the first is used: none depends on
 /// a branch, those without a cell of their own read another.
@@ -114,6 +117,39 @@ struct Own {
     }
   }
 };
+
+/// A thread's four states of a row of a tile.
+struct Four {
+  float v[kOwnStates];
+  __device__ explicit Four(const float *from) {
+    const float4 four = *reinterpret_cast<const float4 *>(from);
+    v[0] = four.x;
+    v[1] = four.y;
+    v[2] = four.z;
+    v[3] = four.w;
+  }
+  __device__ float operator[](int j) const { return v[j]; }
+};
+
+/// a log2 e: exp(a delta) is 2 to the power of that times delta.
+__device__ inline void load_log2(const ScanShape &s, const Own &own, float (&a)[kOwnStates]) {
+  own.load(s, s.a, a);
+#pragma unroll
+  for (int j = 0; j < kOwnStates; ++j) {
+    a[j] *= kLog2e;
+  }
+}
+
+/// What a chunk alone leaves for its neighbour: a state (or its gradient), and the sum of delta.
+__device__ inline void store_alone(const ScanShape &s, const Own &own, int chunk,
+                                   const float (&state)[kOwnStates], float sum, float *states,
+                                   float *delta_sum) {
+  own.store(s, state, states + static_cast<std::size_t>(chunk) * s.state_size());
+  if (own.live && own.state == 0) {
+    delta_sum[static_cast<std::size_t>(chunk) * static_cast<std::size_t>(s.channels) +
+              static_cast<std::size_t>(own.channel)] = sum;
+  }
+}
 
 template <int kLanes>
 __device__ inline Own own_of(const ScanShape &s, int first_channel) {

@@ -57,11 +57,7 @@ __global__ void __launch_bounds__(kScanThreads) local_kernel(Backward o) {
   load_tile<kStates>(tile_c, chunk, o.c, 0, o.states, o.rows);
   const Own own = own_of<kLanes>(o, first_channel);
   float a[kOwnStates];
-  own.load(o, o.a, a);
-#pragma unroll
-  for (int j = 0; j < kOwnStates; ++j) {
-    a[j] *= kLog2e;
-  }
+  load_log2(o, own, a);
   float carry[kOwnStates] = {};
   float sum = 0;
   const int end = min(kChunk, chunk.end[0] - chunk.first);
@@ -71,19 +67,14 @@ __global__ void __launch_bounds__(kScanThreads) local_kernel(Backward o) {
   for (int r = end - 1; r >= 0; --r) {
     const float delta = tile_delta[r * kChannels + lane_channel];
     const float g = tile_grad[r * kChannels + lane_channel];
-    const float4 c4 = *reinterpret_cast<const float4 *>(tile_c + r * kStates + own.state);
-    const float c[kOwnStates] = {c4.x, c4.y, c4.z, c4.w};
+    const Four c(tile_c + r * kStates + own.state);
     sum += delta;
 #pragma unroll
     for (int j = 0; j < kOwnStates; ++j) {
       carry[j] = exp2_fast(delta * a[j]) * (c[j] * g + carry[j]);
     }
   }
-  own.store(o, carry, o.local + static_cast<std::size_t>(index) * o.state_size());
-  if (own.live && own.state == 0) {
-    o.delta_sum[static_cast<std::size_t>(index) * static_cast<std::size_t>(o.channels) +
-                static_cast<std::size_t>(own.channel)] = sum;
-  }
+  store_alone(o, own, index, carry, sum, o.local, o.delta_sum);
 }
 
 /// One thread a state of a sequence.
@@ -169,8 +160,7 @@ __device__ void sub_chunk(Shared<kLanes> &shared, const Own &own, int sub, std::
     const int r = sub * kSub + k;
     const float delta = shared.delta[r * kChannels + lane_channel];
     const float u = delta * shared.x[r * kChannels + lane_channel];
-    const float4 b4 = *reinterpret_cast<const float4 *>(shared.b + r * kStates + own.state);
-    const float b[kOwnStates] = {b4.x, b4.y, b4.z, b4.w};
+    const Four b(shared.b + r * kStates + own.state);
     const bool start = ((starts >> r) & 1U) != 0;
 #pragma unroll
     for (int j = 0; j < kOwnStates; ++j) {
@@ -187,10 +177,8 @@ __device__ void sub_chunk(Shared<kLanes> &shared, const Own &own, int sub, std::
     const float x = shared.x[r * kChannels + lane_channel];
     const float g = shared.grad[r * kChannels + lane_channel];
     const float u = delta * x;
-    const float4 b4 = *reinterpret_cast<const float4 *>(shared.b + r * kStates + own.state);
-    const float4 c4 = *reinterpret_cast<const float4 *>(shared.c + r * kStates + own.state);
-    const float b[kOwnStates] = {b4.x, b4.y, b4.z, b4.w};
-    const float c[kOwnStates] = {c4.x, c4.y, c4.z, c4.w};
+    const Four b(shared.b + r * kStates + own.state);
+    const Four c(shared.c + r * kStates + own.state);
     const bool start = ((starts >> r) & 1U) != 0;
     float v[2 * kOwnStates];
     float dh_b = 0;
@@ -275,8 +263,7 @@ __device__ void scan_channels(const Backward &o, Shared<kLanes> &shared, int ind
       const int r = sub * kSub + k;
       const float delta = shared.delta[r * kChannels + lane_channel];
       const float u = delta * shared.x[r * kChannels + lane_channel];
-      const float4 b4 = *reinterpret_cast<const float4 *>(shared.b + r * kStates + own.state);
-      const float b[kOwnStates] = {b4.x, b4.y, b4.z, b4.w};
+      const Four b(shared.b + r * kStates + own.state);
       const bool start = ((starts >> r) & 1U) != 0;
 #pragma unroll
       for (int j = 0; j < kOwnStates; ++j) {
@@ -368,8 +355,6 @@ __global__ void __launch_bounds__(kThreads)
     out[t * states + (column < states ? column : column - states)] = sum;
   }
 }
-
-int lanes_of(std::size_t states) { return states <= kUsualStates ? 4 : 16; }
 
 /// How many groups of channels work side by side: enough to fill the card, no more, since each
 /// costs a copy of grad_b and grad_c.

@@ -3,6 +3,17 @@
 namespace calm::cuda {
 namespace {
 
+__global__ void __launch_bounds__(kThreads) total_kernel(const double *partial, int n, float *y) {
+  double sum = 0;
+  for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) {
+    sum += partial[i];
+  }
+  sum = block_sum(sum);
+  if (threadIdx.x == 0) {
+    *y = static_cast<float>(sum);
+  }
+}
+
 /// A block sums 32 columns: warp w takes the rows w, w + 8, ...
 __global__ void __launch_bounds__(kThreads)
     sum_columns_kernel(const float *__restrict__ x, int rows, int columns, float *first, int split,
@@ -34,6 +45,10 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 }  // namespace
+
+void sum_partials(const double *partial, int n, float *y, cudaStream_t stream) {
+  total_kernel<<<1, kThreads, 0, stream>>>(partial, n, y);
+}
 
 void sum_columns(const float *x, int rows, int columns, float *first, int split, float *second,
                  cudaStream_t stream) {

@@ -133,25 +133,10 @@ struct OneRow {
   float *after, *y;
 };
 
-OneRow one_row_of(const Call &call, std::size_t t, std::size_t sequence) {
-  const auto in = [&](std::size_t i) { return call.ins[i].at<const float>(t); };
-  OneRow row{};
-  row.x = in(CALM_SELECTIVE_SCAN_X);
-  row.delta = in(CALM_SELECTIVE_SCAN_DELTA);
-  row.b = in(CALM_SELECTIVE_SCAN_B);
-  row.c = in(CALM_SELECTIVE_SCAN_C);
-  row.a = call.ins[CALM_SELECTIVE_SCAN_A].at<const float>(0);
-  row.d = call.ins[CALM_SELECTIVE_SCAN_D].at<const float>(0);
-  if (call.node->has(CALM_SELECTIVE_SCAN_STATE_IN)) {
-    row.before = call.ins[CALM_SELECTIVE_SCAN_STATE_IN].at<const float>(sequence);
-  }
-  if (const Operand after = output(call, CALM_SELECTIVE_SCAN_STATE_OUT)) {
-    row.after = after.at(sequence);
-  }
-  if (const Operand y = output(call, CALM_SELECTIVE_SCAN_Y)) {
-    row.y = y.at(t);
-  }
-  return row;
+OneRow one_row_of(const Operands &o, std::size_t t, std::size_t sequence) {
+  return {o.x.at<const float>(t), o.delta.at<const float>(t), o.a,
+          o.b.at<const float>(t), o.c.at<const float>(t),     o.d,
+          o.before(sequence),     o.after(sequence),          o.y ? o.y.at(t) : nullptr};
 }
 
 /// delta log2 e and delta x go through memory, from where a number fills a vector at no cost.
@@ -312,7 +297,7 @@ HWY_NOINLINE void scan_block(const Call &call, const ScanShape &s, const Operand
     const float *const before = o.before(q);
     float *const after = o.after(q);
     if (row_of(call, q + 1) - row_of(call, q) == 1) {
-      step_row(s, one_row_of(call, t, q), work);
+      step_row(s, one_row_of(o, t, q), work);
     } else {
       if (t == row_of(call, q)) {
         if (before != nullptr) {
@@ -338,7 +323,7 @@ void selective_scan(const Call &call) {
   const Operands o(call);
   const auto work = work_of<ScanWork>(s, call);
   if (one_row(call) && !o.bounds) {
-    step_row(s, one_row_of(call, call.begin, call.first_sequence), work);
+    step_row(s, one_row_of(o, call.begin, call.first_sequence), work);
   } else {
     scan_block(call, s, o, work);
   }
