@@ -15,7 +15,7 @@ namespace calm::onednn {
 namespace {
 
 /// Columns of a matrix that one task packs.
-constexpr std::size_t kPackColumns = 4 * kPanel;
+std::size_t pack_columns(const PackShape &shape) { return 4 * shape.panel(); }
 
 struct Packing {
   const PackShape *shape;
@@ -25,8 +25,9 @@ struct Packing {
 
 void run_packing(void *context, std::uint32_t part) {
   const Packing &p = *static_cast<const Packing *>(context);
-  const std::size_t first = part * kPackColumns;
-  pack(*p.shape, p.from, first, std::min(first + kPackColumns, p.shape->n), p.to);
+  const std::size_t columns = pack_columns(*p.shape);
+  const std::size_t first = part * columns;
+  pack(*p.shape, p.from, first, std::min(first + columns, p.shape->n), p.to);
 }
 
 void run_pack(Session &session, const calm_binding &binding, std::uint32_t number) {
@@ -61,7 +62,8 @@ void run_pack(Session &session, const calm_binding &binding, std::uint32_t numbe
     pack.packer->pack(packing.from, packing.to);
     return;
   }
-  const std::size_t parts = (pack.shape.n + kPackColumns - 1) / kPackColumns;
+  const std::size_t columns = pack_columns(pack.shape);
+  const std::size_t parts = (pack.shape.n + columns - 1) / columns;
   session.host.parallel_for(session.host.self, static_cast<std::uint32_t>(parts), run_packing,
                             &packing);
 }

@@ -2,12 +2,14 @@
 // one float. Per lane only: no function looks at another lane. Errors are against exact arithmetic,
 // in units of the last place, measured for each instruction set:
 //
-//   exp_of        1.0  whole range: 0 below, infinity above, NaN for NaN
-//   exp2_of       2.2  for decays; results below the smallest normal number may be 0
-//   sigmoid_pair  2.5  both sigmoid(x) and 1 - sigmoid(x)
-//   softplus_of   3.0
-//   silu_of and the slopes: a product of these, so 3 to 4 where nothing cancels
-//   gelu_of       2.5, and left of zero, where 2 u is rounded before e^(2 u), 8 at -2 and 100 at -8
+//                AVX-512  others
+//   exp_of           1.8     1.0  whole range: 0 below, infinity above, NaN for NaN
+//   exp2_of          1.8     2.2  for decays; results below the smallest normal number may be 0
+//   sigmoid_pair     4.2     2.5  both sigmoid(x) and 1 - sigmoid(x)
+//   softplus_of      4.3     3.0
+//   silu_of and the slopes: a product of these, so one more where nothing cancels
+//   gelu_of          2.6     2.5  and left of zero, where 2 u is rounded before e^(2 u), 8 at -2,
+//                                 100 at -8
 //
 // Call them as exp_of(d, x), where d is a tag (hn::ScalableTag<float>) and x an hn::Vec of it.
 //
@@ -53,6 +55,31 @@ namespace detail {
 inline constexpr float kRound = 12582912.0F;
 
 #if HWY_TARGET == HWY_AVX3
+/// 2^(i / 32).
+alignas(64) inline constexpr float kRoots[32] = {
+    1.0F,        1.0218972F,  1.04427373F, 1.06714046F, 1.09050775F, 1.1143868F,  1.13878858F,
+    1.1637249F,  1.18920708F, 1.21524739F, 1.24185777F, 1.26905096F, 1.29683959F, 1.32523668F,
+    1.35425556F, 1.38390994F, 1.41421354F, 1.44518077F, 1.47682619F, 1.50916445F, 1.54221082F,
+    1.5759809F,  1.61049032F, 1.64575553F, 1.68179286F, 1.71861935F, 1.75625217F, 1.79470909F,
+    1.8340081F,  1.87416768F, 1.91520655F, 1.95714414F};
+// Adding this rounds to a multiple of 1/32 and leaves its number in the low bits of the sum.
+inline constexpr float kRoundTo32nd = 393216.0F;
+
+/// kRoots at the low 5 bits of each lane.
+HWY_INLINE hn::Vec512<float> roots(hn::Vec512<float> at) {
+  return hn::Vec512<float>{_mm512_permutex2var_ps(
+      _mm512_load_ps(kRoots), _mm512_castps_si512(at.raw), _mm512_load_ps(kRoots + 16))};
+}
+HWY_INLINE hn::Vec256<float> roots(hn::Vec256<float> at) {
+  return hn::Vec256<float>{
+      _mm512_castps512_ps256(roots(hn::Vec512<float>{_mm512_castps256_ps512(at.raw)}).raw)};
+}
+template <size_t kLanes>
+HWY_INLINE hn::Vec128<float, kLanes> roots(hn::Vec128<float, kLanes> at) {
+  return hn::Vec128<float, kLanes>{
+      _mm512_castps512_ps128(roots(hn::Vec512<float>{_mm512_castps128_ps512(at.raw)}).raw)};
+}
+
 /// p 2^floor(k) with one rounding, whatever k is.
 HWY_INLINE hn::Vec512<float> scale(hn::Vec512<float> p, hn::Vec512<float> k) {
   return hn::Vec512<float>{_mm512_scalef_ps(p.raw, k.raw)};
@@ -65,15 +92,20 @@ HWY_INLINE hn::Vec128<float, kLanes> scale(hn::Vec128<float, kLanes> p,
                                            hn::Vec128<float, kLanes> k) {
   return hn::Vec128<float, kLanes>{_mm_scalef_ps(p.raw, k.raw)};
 }
-#endif
 
+/// 2^(k + f), where k + kRoundTo32nd = `shifted` and |f| <= 1/64: k's fraction from the table; 2^f
+/// = 1 + f q(f), q minimax (5e-8 relative, and exact at 0).
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V power_of(D d, V shifted, V k, V f) {
+  const V root = roots(shifted);
+  const V q = hn::MulAdd(hn::Set(d, 0.240228459F), f, hn::Set(d, 0.693157315F));
+  return scale(hn::MulAdd(hn::Mul(root, f), q, root), k);
+}
+#else
 /// p 2^k, where k + kRound = `shifted` and k is in [-150, 128]: in two steps, because an exponent
 /// only runs from -126 to 127.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V scale_by_shifted(D d, V p, V shifted) {
-#if HWY_TARGET == HWY_AVX3
-  return scale(p, hn::Sub(shifted, hn::Set(d, kRound)));
-#else
   const hn::RebindToSigned<D> di;
   const auto bias = hn::Set(di, 127);
   const auto k = hn::Sub(hn::BitCast(di, shifted), hn::BitCast(di, hn::Set(d, kRound)));
@@ -81,8 +113,8 @@ HWY_INLINE V scale_by_shifted(D d, V p, V shifted) {
   const V first = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(half, bias)));
   const V second = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::Sub(k, half), bias)));
   return hn::Mul(hn::Mul(p, first), second);
-#endif
 }
+#endif
 
 /// 1 / x for x in [1, 2^124].
 template <class D, class V = hn::Vec<D>>
@@ -96,15 +128,20 @@ HWY_INLINE V reciprocal(D d, V x) {
 #endif
 }
 
-}  // namespace detail
-
-/// e^x = 2^k e^r with |r| <= ln(2) / 2, ln 2 in two parts (Cody & Waite);
-/// e^r = 1 + r + r^2 q(r), q minimax (3e-9 relative).
+/// e^x for x in [-104, 89], from where on it is 0 and infinity. AVX-512: 2^(x log2 e), log2 e in
+/// two parts. Else 2^k e^r with |r| <= ln(2) / 2, ln 2 in two parts (Cody & Waite); e^r = 1 + r +
+/// r^2 q(r), q minimax (3e-9 relative).
 template <class D, class V = hn::Vec<D>>
-HWY_INLINE V exp_of(D d, V x) {
-  x = at_most(d, 89.0F, at_least(d, -104.0F, x));  // from there on infinity and 0
-  const V shifted = hn::MulAdd(x, hn::Set(d, 1.44269504F), hn::Set(d, detail::kRound));
-  const V k = hn::Sub(shifted, hn::Set(d, detail::kRound));
+HWY_INLINE V exp_of_bounded(D d, V x) {
+#if HWY_TARGET == HWY_AVX3
+  const V log2e = hn::Set(d, 1.44269502F);
+  const V shifted = hn::MulAdd(x, log2e, hn::Set(d, kRoundTo32nd));
+  const V k = hn::Sub(shifted, hn::Set(d, kRoundTo32nd));
+  return power_of(d, shifted, k,
+                  hn::MulAdd(x, hn::Set(d, 1.92596303e-8F), hn::MulSub(x, log2e, k)));
+#else
+  const V shifted = hn::MulAdd(x, hn::Set(d, 1.44269504F), hn::Set(d, kRound));
+  const V k = hn::Sub(shifted, hn::Set(d, kRound));
   const V r =
       hn::NegMulAdd(k, hn::Set(d, -2.12194440e-4F), hn::NegMulAdd(k, hn::Set(d, 0.693359375F), x));
   V q = hn::Set(d, 1.3814540190e-3F);
@@ -113,20 +150,35 @@ HWY_INLINE V exp_of(D d, V x) {
   q = hn::MulAdd(q, r, hn::Set(d, 1.6666520399e-1F));
   q = hn::MulAdd(q, r, hn::Set(d, 4.9999993432e-1F));
   const V e = hn::Add(hn::Set(d, 1.0F), hn::MulAdd(hn::Mul(r, r), q, r));
-  return detail::scale_by_shifted(d, e, shifted);
+  return scale_by_shifted(d, e, shifted);
+#endif
 }
 
-/// 2^x = 2^k 2^f with |f| <= 1/2; 2^f = 1 + f q(f), q minimax (9e-8 relative, and exact at 0: what
-/// decays by almost nothing in each of many steps does not drift).
+}  // namespace detail
+
+/// e^x.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V exp_of(D d, V x) {
+  return detail::exp_of_bounded(d, at_most(d, 89.0F, at_least(d, -104.0F, x)));
+}
+/// e^-|x|.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V exp_of_minus_size(D d, V x) {
+  return detail::exp_of_bounded(d, at_least(d, -104.0F, hn::Or(x, hn::SignBit(d))));
+}
+
+/// 2^x = 2^k 2^f with |f| <= 1/2 (AVX-512: 1/64); 2^f = 1 + f q(f), q minimax (9e-8 relative, and
+/// exact at 0: what decays by almost nothing in each of many steps does not drift).
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp2_of(D d, V x) {
 #if HWY_TARGET == HWY_AVX3
-  const V k = hn::Round(x);
+  const V shifted = hn::Add(x, hn::Set(d, detail::kRoundTo32nd));
+  const V k = hn::Sub(shifted, hn::Set(d, detail::kRoundTo32nd));
+  return detail::power_of(d, shifted, k, hn::Sub(x, k));
 #else
   x = at_most(d, 128.0F, at_least(d, -127.0F, x));
   const V shifted = hn::Add(x, hn::Set(d, detail::kRound));
   const V k = hn::Sub(shifted, hn::Set(d, detail::kRound));
-#endif
   const V f = hn::Sub(x, k);
   V q = hn::Set(d, 1.326459277e-3F);
   q = hn::MulAdd(q, f, hn::Set(d, 9.671618996e-3F));
@@ -134,9 +186,6 @@ HWY_INLINE V exp2_of(D d, V x) {
   q = hn::MulAdd(q, f, hn::Set(d, 2.402224046e-1F));
   q = hn::MulAdd(q, f, hn::Set(d, 6.931469764e-1F));
   q = hn::MulAdd(q, f, hn::Set(d, 1.0F));
-#if HWY_TARGET == HWY_AVX3
-  return detail::scale(q, k);
-#else
   // The exponent of 2^k; of k = -127 it is 0, and so is 2^k.
   const hn::RebindToSigned<D> di;
   const auto bias = hn::Set(di, 127);
@@ -152,7 +201,7 @@ struct Sigmoid {
 };
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE Sigmoid<V> sigmoid_pair(D d, V x) {
-  const V e = exp_of(d, hn::Or(hn::Abs(x), hn::SignBit(d)));
+  const V e = exp_of_minus_size(d, x);
   const V big = detail::reciprocal(d, hn::Add(hn::Set(d, 1.0F), e));
   const V small = hn::Mul(e, big);
   const auto negative = hn::Lt(x, hn::Zero(d));
@@ -198,7 +247,7 @@ HWY_INLINE V silu_slope(D d, V x) {
 /// s = e / (2 + e) <= 1/3; atanh(s) = s + s^3 q(s^2), q minimax (5e-9 relative).
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V softplus_of(D d, V x) {
-  const V e = exp_of(d, hn::Or(hn::Abs(x), hn::SignBit(d)));
+  const V e = exp_of_minus_size(d, x);
   const V s = hn::Mul(e, detail::reciprocal(d, hn::Add(hn::Set(d, 2.0F), e)));
   const V z = hn::Mul(s, s);
   V q = hn::Set(d, 1.4012229516e-1F);

@@ -15,10 +15,12 @@
 
 #include <algorithm>
 #include <array>
+#include <type_traits>
 
 #include "onednn/fuse.hpp"
 #include "onednn/math-inl.hpp"
 #include "onednn/pack.hpp"
+#include "onednn/rows-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace calm::onednn::HWY_NAMESPACE {
@@ -40,7 +42,8 @@ struct Weights<WeightType::kF32> {
   static constexpr std::size_t kDepth = 1;  // terms of the sum that lie side by side
   static HWY_INLINE V load(D d, const float *from) { return hn::LoadU(d, from); }
 };
-// Two terms a word: a shift and a mask take them apart, where widening would cost a shuffle each.
+// Two terms a word: a shift makes the first, the word is the second (pack.hpp), where widening
+// would cost a shuffle each.
 template <>
 struct Weights<WeightType::kBf16> {
   using Element = std::uint16_t;
@@ -50,14 +53,12 @@ struct Weights<WeightType::kBf16> {
     auto words =
         hn::LoadU(hn::RebindToUnsigned<D>(), reinterpret_cast<const std::uint32_t *>(from));
 #if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX2
-    __asm__("" : "+v"(words.raw));  // or gcc loads them twice, for the shift and for the mask
+    __asm__("" : "+v"(words.raw));  // or gcc loads them twice
 #endif
     return words;
   }
   static HWY_INLINE V first(D d, Words words) { return hn::BitCast(d, hn::ShiftLeft<16>(words)); }
-  static HWY_INLINE V second(D d, Words words) {
-    return hn::BitCast(d, hn::And(words, hn::Set(hn::RebindToUnsigned<D>(), 0xffff0000U)));
-  }
+  static HWY_INLINE V second(D d, Words words) { return hn::BitCast(d, words); }
 };
 template <>
 struct Weights<WeightType::kInt8> {
@@ -86,9 +87,7 @@ struct Product {
   std::size_t out_stride;
   std::size_t k, columns;  // columns that exist from the tile's first on
   std::size_t width;       // of the panel
-  const void *next;        // panel, and its width, where a tile has columns of two
-  std::size_t next_width;
-  const float *scales;  // int8
+  const float *scales;     // int8
   Finish finish;
   const float *more;  // rows to add, or a bias
   std::size_t more_stride;
@@ -116,17 +115,11 @@ HWY_INLINE void finish(const Product &p, std::size_t r, std::size_t c, std::size
   }
 }
 
-// Vectors of a panel. A tile may go on in the next one.
-constexpr std::size_t kPanelVectors = kPanel / kLanes;
-
 /// Where vector v of row k of a tile's columns lies; kDepth rows lie side by side.
 template <WeightType type>
 HWY_INLINE const typename Weights<type>::Element *vector_at(
     const Product &p, const typename Weights<type>::Element *panel, std::size_t k, std::size_t v) {
-  constexpr std::size_t kStep = kLanes * Weights<type>::kDepth;
-  return v < kPanelVectors ? panel + k * p.width + v * kStep
-                           : static_cast<const typename Weights<type>::Element *>(p.next) +
-                                 k * p.next_width + (v - kPanelVectors) * kStep;
+  return panel + k * p.width + v * kLanes * Weights<type>::kDepth;
 }
 
 /// A tile of R rows and N vectors of columns.
@@ -268,39 +261,33 @@ HWY_NOINLINE void multiply_rows(Product p, std::size_t rows,
   }
 }
 
-/// A tile of N vectors of columns, all rows. A single row has no call of its own.
-template <WeightType type, std::size_t N>
-HWY_INLINE void multiply_tile(const Product &p, std::size_t rows,
-                              const typename Weights<type>::Element *panel) {
-  constexpr std::size_t kCapped = std::min(N, kVectors);
-  if (rows == 1) {
-    multiply<type, 1, kCapped>(p, panel);
-  } else {
-    multiply_rows<type, kCapped>(p, rows, panel);
-  }
-}
-
-/// Whether one row takes two panels at a time: of bf16 a panel's four sums would wait for each
-/// other.
+/// Vectors of a tile of one row: with fewer sums than these would wait for each other.
 template <WeightType type>
-constexpr bool kTwoPanels = type == WeightType::kBf16 &&kPanelVectors == kVectors;
+constexpr std::size_t kRowVectors =
+    kLanes == 1
+        ? kVectors
+        : std::min<std::size_t>(8, (type == WeightType::kBf16 ? kBf16Panel : kPanel) / kLanes);
 
-/// One row of a panel and the columns there are of the next one.
-template <WeightType type>
-HWY_INLINE void multiply_two(const Product &p, const typename Weights<type>::Element *panel) {
-  switch ((p.columns - kPanel + kLanes - 1) / kLanes) {
+/// Calls `tile` with the number of a tile's vectors, 1 to kMost, as a constant.
+template <std::size_t kMost, class Tile>
+HWY_INLINE void with_vectors(std::size_t vectors, Tile tile) {
+  switch (vectors) {
     case 1:
-      multiply<type, 1, kPanelVectors + 1>(p, panel);
-      break;
+      return tile(std::integral_constant<std::size_t, 1>());
     case 2:
-      multiply<type, 1, kPanelVectors + 2>(p, panel);
-      break;
+      return tile(std::integral_constant<std::size_t, std::min<std::size_t>(2, kMost)>());
     case 3:
-      multiply<type, 1, kPanelVectors + 3>(p, panel);
-      break;
+      return tile(std::integral_constant<std::size_t, std::min<std::size_t>(3, kMost)>());
+    case 4:
+      return tile(std::integral_constant<std::size_t, std::min<std::size_t>(4, kMost)>());
+    case 5:
+      return tile(std::integral_constant<std::size_t, std::min<std::size_t>(5, kMost)>());
+    case 6:
+      return tile(std::integral_constant<std::size_t, std::min<std::size_t>(6, kMost)>());
+    case 7:
+      return tile(std::integral_constant<std::size_t, std::min<std::size_t>(7, kMost)>());
     default:
-      multiply<type, 1, kPanelVectors + 4>(p, panel);
-      break;
+      return tile(std::integral_constant<std::size_t, std::min<std::size_t>(8, kMost)>());
   }
 }
 
@@ -338,38 +325,22 @@ HWY_INLINE void multiply_call(const Call &call) {
     p.finished += p.finished == nullptr ? 0 : columns;
     p.scales += columns;
   };
-  for (std::size_t n = 0; n < shape.n; n += kPanel) {
-    p.width = std::min(kPanel, shape.padded() - n);
-    if constexpr (kTwoPanels<type>) {
-      if (rows == 1 && n + kPanel < shape.n) {
-        p.columns = std::min(2 * kPanel, shape.n - n);
-        p.next = panel + terms * kPanel;
-        p.next_width = std::min(kPanel, shape.padded() - n - kPanel);
-        multiply_two<type>(p, panel);
-        go_on(p.columns);
-        panel += terms * (kPanel + p.next_width);
-        n += kPanel;
-        continue;
-      }
-    }
-    const std::size_t end = std::min(n + kPanel, shape.n);
+  for (std::size_t n = 0; n < shape.n; n += shape.panel()) {
+    p.width = std::min(shape.panel(), shape.padded() - n);
+    const std::size_t end = std::min(n + shape.panel(), shape.n);
     for (std::size_t c = 0; n + c < end;) {
       p.columns = end - n - c;
-      const std::size_t vectors = std::min(kVectors, (p.columns + kLanes - 1) / kLanes);
+      const std::size_t vectors =
+          std::min(rows == 1 ? kRowVectors<type> : kVectors, (p.columns + kLanes - 1) / kLanes);
       const Element *const from = panel + c * kDepth;
-      switch (vectors) {
-        case 1:
-          multiply_tile<type, 1>(p, rows, from);
-          break;
-        case 2:
-          multiply_tile<type, 2>(p, rows, from);
-          break;
-        case 3:
-          multiply_tile<type, 3>(p, rows, from);
-          break;
-        default:
-          multiply_tile<type, 4>(p, rows, from);
-          break;
+      if (rows == 1) {  // without a call of its own
+        with_vectors<kRowVectors<type>>(vectors, [&](auto number) CALM_SIMD {
+          multiply<type, 1, decltype(number)::value>(p, from);
+        });
+      } else {
+        with_vectors<kVectors>(vectors, [&](auto number) CALM_SIMD {
+          multiply_rows<type, decltype(number)::value>(p, rows, from);
+        });
       }
       c += vectors * kLanes;
       go_on(vectors * kLanes);
