@@ -7,7 +7,9 @@
 
 #include <calm/cpp/error.hpp>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 #include <utility>
 
@@ -50,7 +52,8 @@ struct Scan {
 ///   std::uint64_t run(Session &, Binding &, const void *step_values, std::uint64_t bytes)
 ///   void wait(Session &, std::uint64_t fence)
 ///
-/// Executable::dump is a string. Where Session has them, enter() comes before each of its calls
+/// Executable::dump is a string. One that lays out the workspace itself has workspace_bytes, and the
+/// number of nodes that it `fused`. Where Session has them, enter() comes before each of its calls
 /// that may fail, and failed(const Error &) hears how one failed.
 template <class Of>
 class BackendTable {
@@ -170,11 +173,18 @@ class BackendTable {
   static calm_status info(calm_session *, const calm_executable *executable,
                           calm_executable_info *out, calm_error *) {
     const Executable &e = *own<const Executable>(executable);
-    *out = {};
-    out->size = sizeof *out;
+    calm_executable_info info{};
+    // A host of another version may know fewer members, or more.
+    info.size = std::min(out->size, static_cast<std::uint32_t>(sizeof info));
     // Scratch memory is the session's, shared by its executables, and counted in each.
-    out->private_bytes = Of::private_bytes(e);
-    out->dump = str(e.dump);
+    info.private_bytes = Of::private_bytes(e);
+    info.dump = str(e.dump);
+    if constexpr (requires { e.workspace_bytes; }) {
+      info.nodes_fused = e.fused;
+      info.replanned = 1;
+      info.workspace_bytes = e.workspace_bytes;
+    }
+    std::memcpy(out, &info, info.size);
     return CALM_OK;
   }
   static void release(calm_session *, calm_executable *executable) {

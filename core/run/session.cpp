@@ -107,18 +107,22 @@ BoundProgram::~BoundProgram() {
   std::erase(session_->bound_, this);
 }
 
+std::uint64_t BoundProgram::needed(Slot slot) const {
+  return slot == Slot::kWorkspace ? workspace_bytes_ : program_->slot_bytes(slot);
+}
+
 void BoundProgram::bind() {
   std::array<calm_buffer *, graph::kSlots> handles{};
   for (std::uint32_t i = 0; i < graph::kSlots; ++i) {
     const auto slot = static_cast<Slot>(i);
-    const std::uint64_t needed = program_->slot_bytes(slot);
-    if (needed == 0) {
+    const std::uint64_t bytes = needed(slot);
+    if (bytes == 0) {
       continue;
     }
-    if (buffers_[i] == nullptr || buffers_[i]->bytes() < needed) {
+    if (buffers_[i] == nullptr || buffers_[i]->bytes() < bytes) {
       throw Error(CALM_INTERNAL, "program " + copy(program_->table().name) + ": slot " +
                                      std::string(slot_name(slot)) + " needs " +
-                                     std::to_string(needed) + " bytes");
+                                     std::to_string(bytes) + " bytes");
     }
     handles[i] = buffers_[i]->handle();
   }
@@ -177,8 +181,12 @@ void Session::grow_workspace(std::uint64_t bytes) {
   if (bytes <= workspace_.bytes()) {
     return;
   }
+  std::vector<BoundProgram *> rebound;
   for (BoundProgram *program : bound_) {
-    program->unbind();
+    if (program->binding_ != nullptr) {
+      program->unbind();
+      rebound.push_back(program);
+    }
   }
   const std::uint64_t before = workspace_.bytes();
   workspace_ = Buffer();  // frees before it allocates: the peak is the new size
@@ -190,7 +198,7 @@ void Session::grow_workspace(std::uint64_t bytes) {
     }
     throw;
   }
-  for (BoundProgram *program : bound_) {
+  for (BoundProgram *program : rebound) {
     program->bind();
   }
 }
@@ -217,12 +225,20 @@ std::unique_ptr<graph::Program> Session::plan(graph::Graph graph) {
 
 std::unique_ptr<BoundProgram> Session::compile(std::unique_ptr<graph::Program> program,
                                                const SlotBuffers &buffers) {
-  grow_workspace(program->slot_bytes(Slot::kWorkspace));
   SlotBuffers bound = buffers;
   bound[static_cast<std::uint32_t>(Slot::kWorkspace)] = &workspace_;
   // What the backend gives has an owner before it is given.
   auto result = std::make_unique<BoundProgram>(*this, std::move(program), bound);
   call(backend_->compile, handle_, &result->program().table(), calm_table{}, &result->executable_);
+  calm_executable_info info{};
+  info.size = sizeof info;
+  calm_error error{};
+  const bool told = backend_->info(handle_, result->executable_, &info, &error) == CALM_OK;
+  const std::uint64_t bytes = told && info.replanned != 0
+                                  ? info.workspace_bytes
+                                  : result->program().slot_bytes(Slot::kWorkspace);
+  grow_workspace(bytes);
+  result->workspace_bytes_ = bytes;
   result->bind();
   return result;
 }

@@ -85,11 +85,14 @@ class BoundProgram {
   void wait(std::uint64_t fence);
   /// Starts a run and waits for it.
   void run() { wait(start()); }
+  /// Of the workspace, as the backend lays it out.
+  std::uint64_t workspace_bytes() const { return workspace_bytes_; }
   /// The backend's text about its kernels.
   std::string info() const;
 
  private:
   friend class Session;
+  std::uint64_t needed(graph::Slot slot) const;
   void bind();
   void unbind();
 
@@ -97,6 +100,7 @@ class BoundProgram {
   std::unique_ptr<graph::Program> program_;
   calm_executable *executable_ = nullptr;
   calm_binding *binding_ = nullptr;
+  std::uint64_t workspace_bytes_ = 0;
   SlotBuffers buffers_;
   StepBlock step_;
 };

@@ -25,7 +25,8 @@ constexpr unsigned char kPoison = 0xff;
 PluginRegistry &registry() {
   static PluginRegistry instance([] {
     SearchOptions options;
-    options.plugin_path = {CALM_TEST_PLUGINS};
+    const char *const other = std::getenv("CALM_TEST_PLUGINS");  // tests/cuda
+    options.plugin_path = {other == nullptr ? CALM_TEST_PLUGINS : other};
     if (const char *path = std::getenv("CALM_PLUGIN_PATH")) {
       options.environment = path;
     }
@@ -61,6 +62,16 @@ std::vector<std::string> wanted_backends() {
 run::BackendOptions wanted_options() {
   const char *given = std::getenv("CALM_TEST_BACKEND_OPTIONS");
   return run::parse_backend_options(given == nullptr ? "" : given, "CALM_TEST_BACKEND_OPTIONS");
+}
+
+double operand_roundoffs() {
+  for (const OwnedValue &option : wanted_options()) {
+    const calm_value value = option.record();
+    if (view(value.name) == "precision" && value.type == CALM_VALUE_STR) {
+      return view(value.str) == "bf16" ? 0x1p16 : view(value.str) == "tf32" ? 0x1p13 : 1;
+    }
+  }
+  return 1;
 }
 
 namespace {
@@ -146,17 +157,26 @@ calm_type type_of(const Array &array, calm_dtype real) {
 
 Prepared::Prepared(Device &device, const graph::Graph &graph)
     : session_(&device.session()), plan_(session_->plan(graph)), program_(*plan_), step_(*plan_) {
+  call(session_->backend().compile, session_->handle(), &program_.table(), calm_table{},
+       &executable_);
+  calm_executable_info info{};
+  info.size = sizeof info;
+  call(session_->backend().info, session_->handle(), executable_, &info);
   std::array<calm_buffer *, graph::kSlots> handles{};
   for (std::uint32_t i = 0; i < graph::kSlots; ++i) {
-    if (program_.slot_bytes(i) > 0) {
-      buffers_[i] = run::Buffer(*session_, program_.slot_bytes(i));
+    std::uint64_t bytes = program_.slot_bytes(i);
+    zones_[i] = program_.zones(i);
+    if (info.replanned != 0 && static_cast<Slot>(i) == Slot::kWorkspace) {
+      bytes = info.workspace_bytes + SpacedProgram::kZone;
+      zones_[i] = {{info.workspace_bytes, bytes}};
+    }
+    if (bytes > 0) {
+      buffers_[i] = run::Buffer(*session_, bytes);
       handles[i] = buffers_[i].handle();
-      const std::vector<unsigned char> filled(program_.slot_bytes(i), kPoison);
+      const std::vector<unsigned char> filled(bytes, kPoison);
       buffers_[i].write(0, filled.data(), filled.size());
     }
   }
-  call(session_->backend().compile, session_->handle(), &program_.table(), calm_table{},
-       &executable_);
   call(session_->backend().bind, session_->handle(), executable_, handles.data(), graph::kSlots,
        &binding_);
 }
@@ -181,7 +201,7 @@ void Prepared::set(Slot slot, std::string_view name, const Array &array) {
 }
 
 std::vector<unsigned char> Prepared::contents(std::uint32_t slot) const {
-  std::vector<unsigned char> bytes(program_.slot_bytes(slot));
+  std::vector<unsigned char> bytes(buffers_[slot].bytes());
   if (!bytes.empty()) {
     buffers_[slot].read(0, bytes.data(), bytes.size());
   }
@@ -190,8 +210,7 @@ std::vector<unsigned char> Prepared::contents(std::uint32_t slot) const {
 
 void Prepared::poison() {
   for (const Slot slot : {Slot::kOutput, Slot::kWorkspace}) {
-    const std::vector<unsigned char> bytes(program_.slot_bytes(static_cast<std::uint32_t>(slot)),
-                                           kPoison);
+    const std::vector<unsigned char> bytes(buffer(slot).bytes(), kPoison);
     if (!bytes.empty()) {
       buffer(slot).write(0, bytes.data(), bytes.size());
     }
@@ -213,7 +232,7 @@ void Prepared::run() {
 void Prepared::check_zones() const {
   for (std::uint32_t slot = 0; slot < graph::kSlots; ++slot) {
     const std::vector<unsigned char> bytes = contents(slot);
-    for (const SpacedProgram::Range &zone : program_.zones(slot)) {
+    for (const SpacedProgram::Range &zone : zones_[slot]) {
       for (std::uint64_t i = zone.begin; i < zone.end; ++i) {
         if (bytes[i] != kPoison) {
           ADD_FAILURE() << "written between the tensors of slot "

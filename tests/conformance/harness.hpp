@@ -34,6 +34,9 @@ void PrintTo(const Target &target, std::ostream *out);
 std::vector<std::string> wanted_backends();
 /// The options in CALM_TEST_BACKEND_OPTIONS.
 run::BackendOptions wanted_options();
+/// Roundoffs of f32 that one of a product's operands is off by: many where the wanted options make
+/// a backend round them (precision=tf32, bf16), else one.
+double operand_roundoffs();
 /// Backends to test that have a usable device, times their dtypes.
 std::vector<Target> targets();
 /// Of the backends to test, those without a usable device, with the reason each gives.
@@ -92,6 +95,7 @@ class Prepared {
   SpacedProgram program_;
   run::StepBlock step_;
   std::array<run::Buffer, graph::kSlots> buffers_;
+  std::array<std::vector<SpacedProgram::Range>, graph::kSlots> zones_;  // that keep what is in them
   calm_executable *executable_ = nullptr;
   calm_binding *binding_ = nullptr;
 };

@@ -12,7 +12,6 @@ using graph::Slot;
 
 namespace {
 
-constexpr std::uint64_t kZone = 256;   // a kernel that is a vector or two off stays inside
 constexpr std::uint64_t kAlign = 256;  // of tensors, as the core places them
 
 template <class Record>

@@ -25,6 +25,7 @@ class SpacedProgram {
   const calm_program &table() const { return table_; }
   std::uint64_t slot_bytes(std::uint32_t slot) const { return slots_[slot].bytes; }
   /// What lies between the tensors of a slot. A slot that is used begins and ends with a zone.
+  static constexpr std::uint64_t kZone = 256;  ///< a kernel a vector or two off stays inside
   const std::vector<Range> &zones(std::uint32_t slot) const { return zones_[slot]; }
   /// Where a byte of a tensor in a named slot is now.
   std::uint64_t moved(graph::Slot slot, std::uint64_t offset) const;

@@ -234,6 +234,7 @@ TEST(Program, TheDumpNamesEveryKernel) {
   const Program p = product();
   const Compiled compiled(session, p);
   calm_executable_info info{};
+  info.size = sizeof info;
   ASSERT_EQ(backend().info(session.get(), compiled.executable(), &info, nullptr), CALM_OK);
   EXPECT_THAT(std::string(view(info.dump)),
               HasSubstr("matmul/1  f32[3, 4] f32[4, 5] -> f32[3, 5]"));

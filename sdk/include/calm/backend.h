@@ -38,6 +38,9 @@ typedef struct calm_executable_info {
   uint32_t nodes_fused;
   uint64_t private_bytes; /* allocated by compile beside the program's slots */
   calm_str dump;          /* text of the chosen kernels; lives as long as the executable */
+  uint32_t replanned;     /* 1: the program's layout of the workspace slot is not used */
+  uint32_t reserved;
+  uint64_t workspace_bytes; /* that bind needs in the workspace slot instead, if replanned */
 } calm_executable_info;
 
 typedef struct calm_backend {
