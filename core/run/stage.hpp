@@ -22,6 +22,9 @@ class Stage {
   const BoundProgram &program() const { return *bound_; }
   StepBlock &step() { return bound_->step(); }
   void run() { bound_->run(); }
+  /// Starts a run and does not wait; returns its fence.
+  std::uint64_t start() { return bound_->start(); }
+  void wait(std::uint64_t fence) { bound_->wait(fence); }
   Buffer &state() { return state_; }
   const Buffer &state() const { return state_; }
   Buffer &input() { return input_; }

@@ -15,7 +15,10 @@ namespace calm::train {
 namespace {
 
 // Updates between two looks at the metrics; results do not depend on it (program rule 9).
-constexpr std::int64_t kMetricsEvery = 8;
+// Reading them waits for the device. Several ranks read together, so at the same steps.
+constexpr std::int64_t kMetricsEvery = 32;
+constexpr std::int64_t kMetricsEveryTogether = 8;
+constexpr std::chrono::milliseconds kMetricsAge{100};
 
 }  // namespace
 
@@ -41,6 +44,12 @@ StepMetrics Run::snapshot() const {
         std::min(m.remaining_seconds, std::max(0.0, *config_.max_seconds - m.seconds));
   }
   return m;
+}
+
+bool Run::metrics_due() const {
+  const std::int64_t unread = stages_->unread_metrics();
+  return ranks_.several() ? unread >= kMetricsEveryTogether
+                          : unread >= kMetricsEvery || Clock::now() - mark_ >= kMetricsAge;
 }
 
 // Takes the rows that came off the device and tells the observer about each update.
@@ -222,7 +231,7 @@ void Run::epoch() {
     const std::string reason = limit_reached();
     const bool validate_now = updated && config_.val_every > 0 && step % config_.val_every == 0;
     const bool save_now = updated && config_.save_every > 0 && step % config_.save_every == 0;
-    if (stages_->unread_metrics() >= kMetricsEvery || last || !reason.empty() || validate_now ||
+    if (metrics_due() || last || !reason.empty() || validate_now ||
         save_now || step <= 2) {
       read_metrics(flush);
     }

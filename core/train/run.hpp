@@ -44,6 +44,7 @@ class Run {
   void end_epoch(Clock::time_point start);
   void stop(const std::string &reason);
   void micro_batch(const data::Batch &batch, bool last);
+  bool metrics_due() const;
   void read_metrics(bool last_of_epoch);
   double validate();
   void validate_and_keep_best();

@@ -203,7 +203,8 @@ void Stages::train(const data::Batch &batch, const MicroBatch &micro) {
   s.step().set_integer("first", micro.first ? 1 : 0);
   s.step().set_integer("metrics_row", written_ % LanguageModel::kRingRows);
   set_update(s, micro.lr, micro.t);
-  s.run();
+  last_fence_ = s.start();  // the host prepares the next batch meanwhile
+  last_stage_ = &s;
   ++written_;
 }
 
@@ -221,6 +222,7 @@ std::vector<Stages::Metrics> Stages::read_metrics() {
   if (any == nullptr) {
     throw Error(CALM_INTERNAL, "metrics are unread, but no program wrote any");
   }
+  last_stage_->wait(last_fence_);  // where the failures of all these runs surface
   const graph::Binding &ring = any->binding(Slot::kMetrics, "ring");
   std::vector<double> values(static_cast<std::size_t>(elements(ring.type)));
   if (model_->real() == CALM_F32) {
@@ -249,7 +251,7 @@ std::uint64_t Stages::device_bytes() const {
   std::uint64_t io = 0;
   for (const auto &[key, stage] : stages_) {
     const graph::Program &p = stage->program().program();
-    workspace = std::max(workspace, p.slot_bytes(Slot::kWorkspace));
+    workspace = std::max(workspace, stage->program().workspace_bytes());
     io += p.slot_bytes(Slot::kInput) + p.slot_bytes(Slot::kOutput);
   }
   return weights_.bytes() + grads_.bytes() + m_.bytes() + v_.bytes() + fisher_.bytes() +

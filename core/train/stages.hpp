@@ -97,6 +97,8 @@ class Stages {
   run::SlotBuffers shared_{};
   std::map<Key, std::unique_ptr<run::Stage>> stages_;
   std::int64_t written_ = 0, read_ = 0;
+  run::Stage *last_stage_ = nullptr;  // of the last step of training
+  std::uint64_t last_fence_ = 0;
 };
 
 }  // namespace calm::train
