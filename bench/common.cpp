@@ -111,7 +111,10 @@ benchmark::internal::Benchmark *add_case(const std::string &name,
 
 Machine::Machine() : runtime(runtime_options()), threads(runtime.host().table()->threads) {
   const char *backend = std::getenv("CALM_BACKEND");
-  session = runtime.open(backend == nullptr ? "auto" : backend, CALM_WORKLOAD_TRAIN);
+  const char *options = std::getenv("CALM_BACKEND_OPTIONS");
+  session = runtime.open(
+      backend == nullptr ? "auto" : backend, CALM_WORKLOAD_TRAIN,
+      run::parse_backend_options(options == nullptr ? "" : options, "CALM_BACKEND_OPTIONS"));
 }
 
 Machine &machine() {

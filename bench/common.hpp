@@ -17,7 +17,7 @@
 namespace calm::bench {
 
 /// A runtime with CALM_THREADS threads (default: one a usable processor) and a session on the
-/// backend named by CALM_BACKEND (default: auto).
+/// backend named by CALM_BACKEND (default: auto), opened with CALM_BACKEND_OPTIONS ("KEY=VALUE ...").
 struct Machine {
   Machine();
   run::Runtime runtime;

@@ -1,6 +1,7 @@
 // One training step of each preset: packed batches with the lengths of dictionary data, one after
 // another as a run meets them (their buckets differ), and the same batches as padding to the
-// longest sequence would make them. `tokens_per_s` counts real tokens only.
+// longest sequence would make them. `tokens_per_s` counts real tokens only. `stream` cases read the
+// metrics every 32 steps only, as a run does.
 #include <algorithm>
 #include <numeric>
 #include <string>
@@ -13,6 +14,7 @@ namespace calm::bench {
 namespace {
 
 constexpr std::uint32_t kBatches = 4;
+constexpr std::uint32_t kReadEvery = 32;
 
 struct Batch {
   data::Batch packed;
@@ -32,7 +34,8 @@ Batch make_batch(std::int64_t sequences, std::int64_t l_max, std::uint32_t draw,
           static_cast<double>(real.tokens.size() - real.size())};
 }
 
-void train_step(benchmark::State &state, const Size &size, bool padded) {
+/// `read_every`: steps between readings of the metrics, which wait for the device.
+void train_step(benchmark::State &state, const Size &size, bool padded, std::uint32_t read_every) {
   const run::LoadedModel loaded = preset_model(size.preset);
   const run::Values training = preset_training(size.preset);
   const calm_trainer &trainer = machine().runtime.plugins().trainer("next_token");
@@ -56,10 +59,13 @@ void train_step(benchmark::State &state, const Size &size, bool padded) {
     const Batch &batch = batches[micro.t % kBatches];
     ++micro.t;
     stages.train(batch.packed, micro);
-    stages.read_metrics();
+    if (micro.t % read_every == 0) {
+      stages.read_metrics();
+    }
     rows += static_cast<double>(batch.packed.tokens.size());
     real_rows += batch.real_rows;
   }
+  stages.read_metrics();
   const double seconds = watch.seconds();
   state.counters["peak_MB"] = peak.megabytes();
   const auto steps = static_cast<double>(state.iterations());
@@ -71,9 +77,9 @@ void train_step(benchmark::State &state, const Size &size, bool padded) {
   state.counters["device_MB"] = static_cast<double>(stages.device_bytes()) / 1e6;
 }
 
-void add(const Size &size, const char *kind, bool padded) {
+void add(const Size &size, const std::string &kind, bool padded, std::uint32_t read_every = 1) {
   add_case(std::string("train_step/") + size.preset + "_" + kind,
-           [size, padded](benchmark::State &state) { train_step(state, size, padded); })
+           [=](benchmark::State &state) { train_step(state, size, padded, read_every); })
       ->Unit(benchmark::kMillisecond)
       ->UseRealTime();
 }
@@ -85,6 +91,12 @@ void add_train_cases() {
     add(size, "packed", false);
   }
   add(kSizes[0], "padded", true);
+  // As a run on an accelerator goes: the host is ahead of the device.
+  for (const std::int64_t batch : {16, 128}) {
+    for (const Size &size : kSizes) {
+      add({size.preset, batch}, "stream_" + std::to_string(batch), false, kReadEvery);
+    }
+  }
 }
 
 }  // namespace calm::bench
