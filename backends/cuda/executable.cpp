@@ -20,13 +20,16 @@ namespace {
 using reference::about;
 using reference::Place;
 
-Node copy_node(const calm_program &program, std::uint32_t index) {
-  Node node;
-  static_cast<reference::Node &>(node) = reference::copy_node(program, index);
-  return node;
-}
-
 bool is_sum(const Node &node) { return node.op == CALM_OP_ALL_REDUCE; }
+
+constexpr std::string_view kFinishes[] = {"", " + add", " + gelu", " * gelu'"};
+
+std::string line_of(const Node &node) {
+  std::string text = reference::line_of(node);
+  text.pop_back();
+  return text + std::string(kFinishes[static_cast<std::size_t>(node.finish)]) +
+         (node.side ? "  beside\n" : "\n");
+}
 
 std::string dump_of(const Executable &executable, calm_str name, bool ranks) {
   const std::vector<Node> &nodes = executable.nodes;
@@ -34,9 +37,11 @@ std::string dump_of(const Executable &executable, calm_str name, bool ranks) {
   std::string text =
       "program " + copy(name) + ": " + std::to_string(nodes.size()) + " nodes in " +
       (sums == 0 ? "one graph" : "graphs between " + std::to_string(sums) + " sums by NCCL") +
-      ", scratch " + std::to_string(executable.scratch_bytes) + " bytes\n";
+      ", fused " + std::to_string(executable.fused) + ", workspace " +
+      std::to_string(executable.workspace_bytes) + " bytes, scratch " +
+      std::to_string(executable.scratch_bytes) + " bytes\n";
   for (const Node &node : nodes) {
-    text += reference::line_of(node);
+    text += line_of(node);
   }
   return text;
 }
@@ -66,19 +71,44 @@ std::vector<void *> addresses(const Executable &executable, const Binding &bindi
   return operands;
 }
 
-/// Of the nodes [begin, end).
-void launch(Session &session, const Executable &executable, const std::vector<void *> &operands,
-            std::size_t begin, std::size_t end) {
-  const std::vector<Node> &nodes = executable.nodes;
-  for (std::size_t i = begin; i < end;) {
-    std::vector<Launch> group;
-    do {
-      group.emplace_back(nodes[i], operands.data() + nodes[i].first, executable.scratch->data(),
-                         session.blas(), session.stream());
-      ++i;
-    } while (i < end && nodes[i].join != nullptr && nodes[i].join == nodes[i - 1].join);
+/// Puts nodes on the two streams. The second takes part in a capture from the first node it is
+/// given.
+class Launcher {
+ public:
+  Launcher(Session &session, const Executable &executable, const std::vector<void *> &operands)
+      : session_(session), executable_(executable), operands_(operands) {}
+
+  /// The nodes [begin, end).
+  void launch(std::size_t begin, std::size_t end) {
+    const std::vector<Node> &nodes = executable_.nodes;
+    for (std::size_t i = begin; i < end;) {
+      join(i);
+      std::vector<Launch> group;
+      do {
+        group.emplace_back(nodes[i], operands_.data() + nodes[i].first, executable_.scratch->data(),
+                           session_.blas(),
+                           nodes[i].side ? session_.side_stream() : session_.stream());
+        ++i;
+      } while (i < end && joined(nodes[i - 1], nodes[i]));
+      run(group);
+    }
+    if (beside_) {
+      wait_for_all();
+    }
+  }
+
+ private:
+  Event &forked() { return session_.order(0); }
+  Event &given(bool odd) { return session_.order(odd ? 1 : 2); }
+
+  void run(const std::vector<Launch> &group) {
     const Node &first = group.front().node();
     try {
+      if (first.side) {
+        forked().record(session_.stream());
+        forked().hold(session_.side_stream());
+        beside_ = true;
+      }
       if (first.join != nullptr) {
         first.join(group.data(), group.size());
       } else {
@@ -89,7 +119,38 @@ void launch(Session &session, const Executable &executable, const std::vector<vo
       throw about(first, e);
     }
   }
-}
+
+  void join(std::size_t node) {
+    const std::vector<std::uint32_t> &joins = executable_.joins;
+    if (!beside_ || !std::binary_search(joins.begin(), joins.end(), node)) {
+      return;
+    }
+    if (waits_for_all(executable_.nodes[node])) {
+      wait_for_all();
+      return;
+    }
+    if (marked_) {
+      given(odd_).hold(session_.stream());
+    }
+    odd_ = !odd_;
+    given(odd_).record(session_.side_stream());
+    marked_ = true;
+  }
+
+  void wait_for_all() {
+    given(odd_).record(session_.side_stream());
+    given(odd_).hold(session_.stream());
+    beside_ = false;
+    marked_ = false;
+  }
+
+  Session &session_;
+  const Executable &executable_;
+  const std::vector<void *> &operands_;
+  bool beside_ = false;  // the second stream has work the first has not waited for
+  bool marked_ = false;  // at the last join
+  bool odd_ = false;
+};
 
 /// The work that `body` puts on the session's stream, as a graph.
 template <class Body>
@@ -120,7 +181,8 @@ void capture_all(Session &session, const Executable &executable,
   const auto add = [&](std::size_t begin, std::size_t end) {
     // Its place first: then a graph has an owner once there is one.
     Part &part = parts.emplace_back();
-    part.graph = capture(session, [&] { launch(session, executable, operands, begin, end); });
+    part.graph =
+        capture(session, [&] { Launcher(session, executable, operands).launch(begin, end); });
     check(cudaGraphUpload(part.graph, session.stream()), "uploading the graph");
   };
   std::size_t begin = 0;
@@ -163,7 +225,8 @@ Binding::~Binding() {
 void judge_nodes(const calm_program *program, calm_verdict *out_verdicts) {
   reference::validate(program);
   for (std::uint32_t i = 0; i < program->nodes.count; ++i) {
-    Node node = copy_node(*program, i);
+    Node node;
+    static_cast<reference::Node &>(node) = reference::copy_node(*program, i);
     calm_verdict &verdict = out_verdicts[i];
     verdict = {};
     verdict.supported = 1;
@@ -184,25 +247,45 @@ Executable *compile(Session &session, const calm_program *program, calm_table op
     throw Error(CALM_INVALID_ARGUMENT, "compile: the cuda backend has no option \"" +
                                            copy(record<calm_value>(options, 0).name) + "\"");
   }
-  reference::validate(program);
-  auto executable = std::make_unique<Executable>();
-  for (std::uint32_t i = 0; i < program->slots.count; ++i) {
-    const auto &slot = record<calm_slot>(program->slots, i);
-    executable->slot_bytes.push_back(slot.bytes);
-    executable->slot_names.push_back(copy(slot.name));
-  }
-  for (std::uint32_t i = 0; i < program->nodes.count; ++i) {
-    Node node = copy_node(*program, i);
+  Graph graph = inspect(*program);
+  for (Node &node : graph.nodes) {
     try {
       resolve(node);
     } catch (const Error &e) {
       throw about(node, e);
     }
-    node.first = executable->places.size();
-    reference::add_places(*program, i, executable->places);
-    executable->scratch_bytes = std::max<std::uint64_t>(executable->scratch_bytes, node.scratch);
-    executable->nodes.push_back(std::move(node));
   }
+  fuse(graph);
+  make_views(graph);
+  if (session.precision() == Precision::kBf16) {
+    store_as_bf16(graph);
+  }
+  fuse_products(graph, session.blas());
+  for (Node &node : graph.nodes) {
+    try {
+      choose_kernel(node);
+    } catch (const Error &e) {
+      throw about(node, e);
+    }
+  }
+  place(graph);
+  auto executable = std::make_unique<Executable>();
+  for (std::uint32_t i = 0; i < program->slots.count; ++i) {
+    const auto &slot = record<calm_slot>(program->slots, i);
+    executable->slot_bytes.push_back(i == graph.workspace ? graph.workspace_bytes : slot.bytes);
+    executable->slot_names.push_back(copy(slot.name));
+  }
+  for (Node &node : graph.nodes) {
+    node.first = executable->places.size();
+    for (const std::uint32_t id : node.operands) {
+      executable->places.push_back(id == CALM_NONE ? Place{} : graph.values[id].place);
+    }
+    executable->scratch_bytes = std::max<std::uint64_t>(executable->scratch_bytes, node.scratch);
+  }
+  executable->joins = joins_of(graph.nodes);
+  executable->nodes = std::move(graph.nodes);
+  executable->fused = graph.fused;
+  executable->workspace_bytes = graph.workspace_bytes;
   executable->constants = DeviceMemory(program->constant_bytes, session.stream());
   session.upload(executable->constants.data(), program->constants, program->constant_bytes);
   executable->step_bytes = program->step_bytes;

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda/kernel.hpp"
+#include "cuda/graph.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/session.hpp"
 #include "reference/program.hpp"
@@ -22,6 +22,7 @@ namespace calm::cuda {
 
 struct Executable {
   std::vector<Node> nodes;
+  std::vector<std::uint32_t> joins;      // of the two streams (graph.hpp)
   std::vector<reference::Place> places;  // of all operands, node after node
   std::vector<std::uint64_t> slot_bytes;
   std::vector<std::string> slot_names;
@@ -29,6 +30,8 @@ struct Executable {
   std::shared_ptr<DeviceMemory> scratch;
   std::uint64_t step_bytes = 0;
   std::uint64_t scratch_bytes = 0;  // the largest node's
+  std::uint32_t fused = 0;          // nodes that went into others
+  std::uint64_t workspace_bytes = 0;
   std::string dump;
 };
 

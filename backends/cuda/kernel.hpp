@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "reference/kernel.hpp"
 
@@ -21,10 +22,24 @@ using JoinKernel = void (*)(const Launch *launches, std::size_t n);
 using reference::count;
 using reference::Scratch;
 
+/// What a product does with its values before it stores them.
+enum class Finish : std::uint8_t {
+  kNone,
+  kAdd,       // a third input, of the output's type, is added
+  kGelu,      // outputs: gelu(product), product
+  kGeluGrad,  // times gelu' of the third input
+};
+
 /// One node of an executable. `scratch` counts bytes of device memory here.
 struct Node : reference::Node {
   LaunchKernel launch = nullptr;
-  JoinKernel join = nullptr;  // null: each node alone
+  JoinKernel join = nullptr;            // null: each node alone
+  std::vector<std::uint32_t> operands;  // values (graph.hpp): inputs, then outputs
+  std::vector<std::int64_t> strides;    // elements between the operands' rows
+  bool own = false;                     // not as the catalogue has it (fused.hpp)
+  Finish finish = Finish::kNone;        // of a product
+  bool side = false;                    // runs beside the others, on the second stream
+  bool late = false;                    // reads gradients of weights
 };
 
 class Launch {
@@ -53,8 +68,13 @@ class Launch {
   int extent(std::uint32_t input, std::uint32_t axis) const {
     return static_cast<int>(node_->ins[input].shape[axis]);
   }
+  /// Elements between rows: the width, unless the operand is columns of a wider tensor.
+  std::int64_t in_stride(std::uint32_t i) const { return node_->strides[i]; }
+  std::int64_t out_stride(std::uint32_t i) const { return node_->strides[n_in() + i]; }
   std::int64_t i64(std::uint32_t attr) const { return node_->attrs[attr].i64; }
   double f64(std::uint32_t attr) const { return node_->attrs[attr].f64; }
+  /// Whether this runs on the second stream.
+  bool side() const { return node_->side; }
   bool flag(std::uint32_t attr) const { return node_->attrs[attr].i64 != 0; }
 
  private:

@@ -26,4 +26,8 @@ const KernelEntry *find_kernel(std::string_view op, std::uint32_t revision);
 /// otherwise.
 void resolve(Node &node);
 
+/// The same for any node of a graph, among them the backend's own, without checks of the types that
+/// the catalogue states. Throws UNSUPPORTED.
+void choose_kernel(Node &node);
+
 }  // namespace calm::cuda

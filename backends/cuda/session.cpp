@@ -8,6 +8,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "cuda/comm.hpp"
 #include "cuda/error.hpp"
@@ -21,8 +22,10 @@ constexpr std::uint64_t kAlign = 256;
 
 std::uint64_t aligned(std::uint64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
-bool wants_tf32(calm_table options) {
-  bool tf32 = false;
+Precision precision_of(calm_table options) {
+  constexpr std::pair<std::string_view, Precision> kWords[] = {
+      {"fp32", Precision::kFp32}, {"tf32", Precision::kTf32}, {"bf16", Precision::kBf16}};
+  Precision precision = Precision::kFp32;
   for (std::uint32_t i = 0; i < options.count; ++i) {
     const auto &option = record<calm_value>(options, i);
     if (view(option.name) != "precision") {
@@ -30,13 +33,15 @@ bool wants_tf32(calm_table options) {
                   "the cuda backend has no option \"" + copy(option.name) + "\"");
     }
     const std::string word = option.type == CALM_VALUE_STR ? copy(option.str) : std::string();
-    if (word != "fp32" && word != "tf32") {
+    const auto *const found = std::find_if(std::begin(kWords), std::end(kWords),
+                                           [&](const auto &known) { return known.first == word; });
+    if (found == std::end(kWords)) {
       throw Error(CALM_INVALID_ARGUMENT,
-                  "option precision: expected fp32 or tf32, found \"" + word + "\"");
+                  "option precision: expected fp32, tf32 or bf16, found \"" + word + "\"");
     }
-    tf32 = word == "tf32";
+    precision = found->second;
   }
-  return tf32;
+  return precision;
 }
 
 std::byte *bytes_at(const Session &session, const Buffer *buffer, std::uint64_t offset,
@@ -70,17 +75,21 @@ Event::~Event() { static_cast<void>(cudaEventDestroy(event_)); }
 void Event::record(cudaStream_t stream) {
   check(cudaEventRecord(event_, stream), "recording an event");
 }
+void Event::hold(cudaStream_t stream) {
+  check(cudaStreamWaitEvent(stream, event_, 0), "ordering streams");
+}
 void Event::wait() { check(cudaEventSynchronize(event_), "waiting for the device"); }
 
 Session::Current::Current(std::uint32_t device) {
   check(cudaSetDevice(static_cast<int>(device)), "choosing the device");
 }
 
-Session::Session(std::uint32_t device, bool tf32, const calm_comm *comm)
+Session::Session(std::uint32_t device, Precision precision, const calm_comm *comm)
     : device_(static_cast<int>(device)),
       ranks_(comm == nullptr ? nullptr : std::make_unique<Ranks>(*comm)),
       current_(device),
-      blas_(stream_.handle(), tf32) {
+      blas_(stream_.handle(), precision),
+      precision_(precision) {
   reserve_step(kAlign);
   for (Half &half : halves_) {
     half.memory = PinnedMemory(kHalfBytes);
@@ -201,8 +210,8 @@ Session *open_session(std::uint32_t device, calm_table options, const calm_host 
   if (host == nullptr || host->size < sizeof(calm_host)) {
     throw Error(CALM_INVALID_ARGUMENT, "expected a host table of this ABI, found none");
   }
-  const bool tf32 = wants_tf32(options);
-  return new Session(device, tf32, comm_of(*host));
+  const Precision precision = precision_of(options);
+  return new Session(device, precision, comm_of(*host));
 }
 
 Buffer *alloc_buffer(Session &session, std::uint64_t bytes) {

@@ -47,6 +47,8 @@ class Event {
   Event(const Event &) = delete;
   Event &operator=(const Event &) = delete;
   void record(cudaStream_t stream);
+  /// What `stream` is given from now on begins after what was recorded.
+  void hold(cudaStream_t stream);
   void wait();
   cudaEvent_t handle() const { return event_; }
 
@@ -57,12 +59,17 @@ class Event {
 class Session {
  public:
   /// `comm`: null for a process alone.
-  Session(std::uint32_t device, bool tf32, const calm_comm *comm);
+  Session(std::uint32_t device, Precision precision, const calm_comm *comm);
   ~Session();
   Session(const Session &) = delete;
   Session &operator=(const Session &) = delete;
 
   cudaStream_t stream() const { return stream_.handle(); }
+  /// Takes part in a capture only, for nodes that run beside those of the first.
+  cudaStream_t side_stream() const { return side_stream_.handle(); }
+  /// For orders between the two streams while capturing.
+  Event &order(std::size_t i) { return order_[i]; }
+  Precision precision() const { return precision_; }
   Blas &blas() { return blas_; }
   /// Every call of the ABI begins here: which device a thread uses is the thread's own. Once the
   /// device is lost it is not asked again: throws DEVICE_LOST.
@@ -109,7 +116,10 @@ class Session {
   std::unique_ptr<Ranks> ranks_;
   Current current_;  // before what is made on the device
   Stream stream_;
+  Stream side_stream_;
+  std::array<Event, 3> order_;
   Blas blas_;
+  Precision precision_;
   std::shared_ptr<DeviceMemory> scratch_;
   PinnedMemory step_;
   std::uint64_t step_stride_ = 0;
@@ -119,7 +129,7 @@ class Session {
   std::size_t half_ = 0;
 };
 
-/// Options: precision = fp32 (default) or tf32. The caller knows that there is such a device.
+/// Options: precision = fp32 (default), tf32 or bf16. The caller knows that there is such a device.
 /// Throws INVALID_ARGUMENT.
 Session *open_session(std::uint32_t device, calm_table options, const calm_host *host);
 

@@ -25,12 +25,14 @@ std::vector<calm_type> types_of(const calm_program &program, std::uint32_t first
   return types;
 }
 
-Place place_of(const calm_program &program, std::uint32_t operand) {
+Place place_of_operand(const calm_program &program, std::uint32_t operand) {
   const auto id = record<std::uint32_t>(program.operands, operand);
-  if (id == CALM_NONE) {
-    return {};
-  }
-  const auto &tensor = record<calm_tensor>(program.tensors, id);
+  return id == CALM_NONE ? Place{} : place_of(record<calm_tensor>(program.tensors, id));
+}
+
+}  // namespace
+
+Place place_of(const calm_tensor &tensor) {
   if (tensor.role == CALM_ROLE_CONST) {
     return {Place::In::kConstants, 0, tensor.offset};
   }
@@ -40,15 +42,13 @@ Place place_of(const calm_program &program, std::uint32_t operand) {
   return {Place::In::kSlot, tensor.slot, tensor.offset};
 }
 
-}  // namespace
-
 void add_places(const calm_program &program, std::uint32_t index, std::vector<Place> &places) {
   const auto &node = record<calm_node>(program.nodes, index);
   for (std::uint32_t k = 0; k < node.n_in; ++k) {
-    places.push_back(place_of(program, node.first_in + k));
+    places.push_back(place_of_operand(program, node.first_in + k));
   }
   for (std::uint32_t k = 0; k < node.n_out; ++k) {
-    places.push_back(place_of(program, node.first_out + k));
+    places.push_back(place_of_operand(program, node.first_out + k));
   }
 }
 

@@ -25,6 +25,7 @@ struct Place {
   std::uint32_t slot = 0;
   std::uint64_t offset = 0;
 };
+Place place_of(const calm_tensor &tensor);
 /// Appends the places of a node's inputs and outputs.
 void add_places(const calm_program &program, std::uint32_t index, std::vector<Place> &places);
 

@@ -61,6 +61,47 @@ void convert_from(const Launch &launch) {
   }
 }
 
+constexpr int kMost = 96;     // tensors of a launch: their list is an argument of at most 4 KB
+constexpr int kBlock = 1024;  // elements of a block
+
+struct Casts {
+  const float *x[kMost];
+  __nv_bfloat16 *y[kMost];
+  int n[kMost];
+  int first_block[kMost + 1];
+  int count;
+};
+
+__global__ void __launch_bounds__(kThreads) casts_kernel(const __grid_constant__ Casts casts) {
+  const auto block = static_cast<int>(blockIdx.x);
+  int low = 0;  // the tensor of this block, by halving
+  int high = casts.count - 1;
+  while (low < high) {
+    const int middle = (low + high + 1) / 2;
+    if (casts.first_block[middle] <= block) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  const int begin = (block - casts.first_block[low]) * kBlock + static_cast<int>(threadIdx.x);
+#pragma unroll
+  for (int k = 0; k < kBlock / kThreads; ++k) {
+    const int i = begin + k * kThreads;
+    if (i < casts.n[low]) {
+      casts.y[low][i] = __float2bfloat16_rn(casts.x[low][i]);
+    }
+  }
+}
+
+void flush(Casts &casts, cudaStream_t stream) {
+  if (casts.first_block[casts.count] > 0) {
+    casts_kernel<<<static_cast<unsigned>(casts.first_block[casts.count]), kThreads, 0, stream>>>(
+        casts);
+  }
+  casts = {};
+}
+
 template <class T>
 __global__ void __launch_bounds__(kThreads) fill_kernel(T *y, int n, T value) {
   const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
@@ -78,9 +119,7 @@ void fill_with(const Launch &launch) {
   }
 }
 
-}  // namespace
-
-void cast(const Launch &launch) {
+void cast_one(const Launch &launch) {
   if (launch.out<void>(0) == nullptr) {
     return;
   }
@@ -95,6 +134,33 @@ void cast(const Launch &launch) {
       return convert_from<std::int32_t>(launch);
   }
 }
+
+}  // namespace
+
+/// Weights to bf16 one after another: in one launch.
+void cast_joined(const Launch *launches, std::size_t n) {
+  Casts casts{};
+  for (std::size_t i = 0; i < n; ++i) {
+    const Node &node = launches[i].node();
+    const bool other = node.ins[0].dtype != CALM_F32 || node.outs[0].dtype != CALM_BF16;
+    if (other || casts.count == kMost) {
+      flush(casts, launches[i].stream());
+    }
+    if (other) {
+      cast_one(launches[i]);
+      continue;
+    }
+    const int elements = static_cast<int>(count(node.ins[0]));
+    const int k = casts.count++;
+    casts.x[k] = launches[i].in<float>(0);
+    casts.y[k] = launches[i].out<__nv_bfloat16>(0);
+    casts.n[k] = casts.y[k] == nullptr ? 0 : elements;
+    casts.first_block[k + 1] = casts.first_block[k] + div_up(casts.n[k], kBlock);
+  }
+  flush(casts, launches->stream());
+}
+
+void cast(const Launch &launch) { cast_one(launch); }
 
 void fill(const Launch &launch) {
   if (launch.out<void>(0) == nullptr) {

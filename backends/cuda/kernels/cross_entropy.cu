@@ -3,42 +3,67 @@
 // warp a row. A target beyond the vocabulary is never followed: it makes the loss NaN.
 #include <calm/ops/cross_entropy.h>
 
-#include "cuda/kernels/device.cuh"
+#include "cuda/kernels/act.cuh"
 
 namespace calm::cuda {
 namespace {
 
-__global__ void __launch_bounds__(kThreads)
-    loss_kernel(const float *__restrict__ logits, const std::int32_t *__restrict__ targets,
-                int rows, int vocab, float *lse, double *partial) {
+/// (softmax - onehot(target)) factor of one logit.
+__device__ float slope_of(float logit, float lse, float factor, int i, std::int32_t target) {
+  if (target < 0) {
+    return 0;
+  }
+  const float value = expf(logit - lse) * factor;
+  return i == target ? value - factor : value;
+}
+
+struct Operands {
+  const float *logits;
+  const std::int32_t *targets;
+  const float *factor;  // of the gradient
+  int rows, vocab;
+  float *lse;       // or null
+  double *partial;  // a block's sum of losses
+};
+
+/// `grad`: of the logits, or null.
+template <class T>
+__global__ void __launch_bounds__(kThreads) loss_kernel(Operands o, T *grad) {
   __shared__ double losses[kWarps];
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int t = static_cast<int>(blockIdx.x) * kWarps + warp;
   double loss = 0;
-  if (t < rows) {
-    const std::int32_t target = targets[t];
+  if (t < o.rows) {
+    const std::int32_t target = o.targets[t];
+    const std::size_t at = static_cast<std::size_t>(t) * static_cast<std::size_t>(o.vocab);
+    const float *const row = o.logits + at;
     float own = 0;
     if (target >= 0) {
-      const float *const row =
-          logits + static_cast<std::size_t>(t) * static_cast<std::size_t>(vocab);
       float top = row[0];
-      for (int i = lane; i < vocab; i += kWarp) {
+      for (int i = lane; i < o.vocab; i += kWarp) {
         top = fmaxf(top, row[i]);
       }
       top = warp_max(top);
       double sum = 0;
-      for (int i = lane; i < vocab; i += kWarp) {
+      for (int i = lane; i < o.vocab; i += kWarp) {
         sum += static_cast<double>(expf(row[i] - top));
       }
       sum = warp_sum(sum);
       const double log_sum = static_cast<double>(top) + ::log(sum);
-      loss = target < vocab ? log_sum - static_cast<double>(row[target])
-                            : static_cast<double>(__int_as_float(0x7fffffff));
+      loss = target < o.vocab ? log_sum - static_cast<double>(row[target])
+                              : static_cast<double>(__int_as_float(0x7fffffff));
       own = static_cast<float>(log_sum);
     }
-    if (lane == 0 && lse != nullptr) {
-      lse[t] = own;
+    if (lane == 0 && o.lse != nullptr) {
+      o.lse[t] = own;
+    }
+    if (grad != nullptr) {
+      const float factor = *o.factor;
+      for (int i = lane; i < o.vocab; i += kWarp) {
+        grad[at + static_cast<std::size_t>(i)] =
+            narrow_to<T>(slope_of(row[i], own, factor, i, target));
+      }
     }
   }
   if (lane == 0) {
@@ -50,14 +75,15 @@ __global__ void __launch_bounds__(kThreads)
     for (int w = 0; w < kWarps; ++w) {
       sum += losses[w];
     }
-    partial[blockIdx.x] = sum;
+    o.partial[blockIdx.x] = sum;
   }
 }
 
+template <class T>
 __global__ void __launch_bounds__(kThreads)
     grad_kernel(const float *__restrict__ logits, const std::int32_t *__restrict__ targets,
                 const float *__restrict__ lse, const float *__restrict__ grad, int rows, int vocab,
-                float *__restrict__ out) {
+                T *__restrict__ out) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int t = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / kWarp;
   if (t >= rows) {
@@ -68,16 +94,28 @@ __global__ void __launch_bounds__(kThreads)
   const float scale = *grad;
   const float own = lse[t];
   for (int i = lane; i < vocab; i += kWarp) {
-    float value = 0;
-    if (target >= 0) {
-      value = expf(logits[at + static_cast<std::size_t>(i)] - own) * scale;
-      value = i == target ? value - scale : value;
-    }
-    out[at + static_cast<std::size_t>(i)] = value;
+    const std::size_t cell = at + static_cast<std::size_t>(i);
+    out[cell] = narrow_to<T>(slope_of(logits[cell], own, scale, i, target));
   }
 }
 
 unsigned blocks_of_rows(int rows) { return blocks_of(static_cast<std::size_t>(rows), kWarps); }
+
+template <class T>
+void run(const Launch &launch, Operands o, T *grad, float *loss) {
+  o.logits = launch.in<float>(CALM_CROSS_ENTROPY_LOGITS);
+  o.targets = launch.in<std::int32_t>(CALM_CROSS_ENTROPY_TARGETS);
+  o.rows = launch.extent(CALM_CROSS_ENTROPY_LOGITS, 0);
+  o.vocab = launch.extent(CALM_CROSS_ENTROPY_LOGITS, 1);
+  const unsigned blocks = blocks_of_rows(o.rows);
+  o.partial = Scratch(launch.scratch()).take<double>(blocks);
+  if (blocks > 0) {
+    loss_kernel<T><<<blocks, kThreads, 0, launch.stream()>>>(o, grad);
+  }
+  if (loss != nullptr) {
+    sum_partials(o.partial, static_cast<int>(blocks), loss, launch.stream());
+  }
+}
 
 }  // namespace
 
@@ -87,33 +125,34 @@ std::size_t cross_entropy_plan(const Node &node) {
   return scratch.used();
 }
 
+std::size_t loss_plan(const Node &node) { return cross_entropy_plan(node); }
+
 void cross_entropy(const Launch &launch) {
-  const int rows = launch.extent(CALM_CROSS_ENTROPY_LOGITS, 0);
-  const unsigned blocks = blocks_of_rows(rows);
-  auto *const partial = Scratch(launch.scratch()).take<double>(blocks);
-  if (blocks > 0) {
-    loss_kernel<<<blocks, kThreads, 0, launch.stream()>>>(
-        launch.in<float>(CALM_CROSS_ENTROPY_LOGITS),
-        launch.in<std::int32_t>(CALM_CROSS_ENTROPY_TARGETS), rows,
-        launch.extent(CALM_CROSS_ENTROPY_LOGITS, 1), launch.out<float>(CALM_CROSS_ENTROPY_LSE),
-        partial);
-  }
-  if (auto *const loss = launch.out<float>(CALM_CROSS_ENTROPY_LOSS)) {
-    sum_partials(partial, static_cast<int>(blocks), loss, launch.stream());
-  }
+  Operands o{};
+  o.lse = launch.out<float>(CALM_CROSS_ENTROPY_LSE);
+  run<float>(launch, o, nullptr, launch.out<float>(CALM_CROSS_ENTROPY_LOSS));
+}
+
+void loss(const Launch &launch) {
+  Operands o{};
+  o.factor = launch.in<float>(2);
+  with_act(launch.node().outs[1].dtype,
+           [&]<class T>() { run<T>(launch, o, launch.out<T>(1), launch.out<float>(0)); });
 }
 
 void cross_entropy_grad(const Launch &launch) {
   const int rows = launch.extent(CALM_CROSS_ENTROPY_LOGITS, 0);
-  auto *const out = launch.out<float>(0);
-  if (out != nullptr && rows > 0) {
-    grad_kernel<<<blocks_of_rows(rows), kThreads, 0, launch.stream()>>>(
+  if (launch.out<void>(0) == nullptr || rows == 0) {
+    return;
+  }
+  with_act(launch.node().outs[0].dtype, [&]<class T>() {
+    grad_kernel<T><<<blocks_of_rows(rows), kThreads, 0, launch.stream()>>>(
         launch.in<float>(CALM_CROSS_ENTROPY_LOGITS),
         launch.in<std::int32_t>(CALM_CROSS_ENTROPY_TARGETS),
         launch.in<float>(CALM_CROSS_ENTROPY_GRAD_LSE),
         launch.in<float>(CALM_CROSS_ENTROPY_GRAD_GRAD), rows,
-        launch.extent(CALM_CROSS_ENTROPY_LOGITS, 1), out);
-  }
+        launch.extent(CALM_CROSS_ENTROPY_LOGITS, 1), launch.out<T>(0));
+  });
 }
 
 }  // namespace calm::cuda

@@ -103,11 +103,32 @@ __device__ inline float gelu_slope(float x) {
 /// 2^x by the special function unit: 2 units in the last place, results below the smallest normal
 /// number are 0.
 __device__ inline float exp2_fast(float x) {
+#ifdef __CUDACC__
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+#else  // tests/cuda
+  const float y = ::exp2f(x);
+  return y < 1.17549435e-38F ? 0 : y;
+#endif
 }
 inline constexpr float kLog2e = 1.44269504F;
+
+/// 1 / x within 1 unit in the last place; 0 for infinity.
+__device__ inline float reciprocal_fast(float x) {
+#ifdef __CUDACC__
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#else
+  return 1 / x;
+#endif
+}
+
+/// 1 / (1 + e^-x), to 1e-6 of itself where it is not tiny.
+__device__ inline float sigmoid_fast(float x) {
+  return reciprocal_fast(1 + exp2_fast(-kLog2e * x));
+}
 
 /// *y = the sum of what n blocks left, by one block of threads.
 void sum_partials(const double *partial, int n, float *y, cudaStream_t stream);

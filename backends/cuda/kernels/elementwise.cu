@@ -2,7 +2,7 @@
 // gelu, silu, softplus and gated_silu with their gradients.
 #include <calm/ops/gated_silu.h>
 
-#include "cuda/kernels/device.cuh"
+#include "cuda/kernels/act.cuh"
 
 namespace calm::cuda {
 namespace {
@@ -44,11 +44,11 @@ struct Binary {
   int width;  // of b
   __device__ void operator()(int i) const { y[i] = Op::of(a[i], b[width == 1 ? 0 : i % width]); }
 };
-template <class Op>
+template <class Op, class T = float>
 struct SameShape {
-  const float *a, *b;
-  float *y;
-  __device__ void operator()(int i) const { y[i] = Op::of(a[i], b[i]); }
+  const T *a, *b;
+  T *y;
+  __device__ void operator()(int i) const { y[i] = narrow_to<T>(Op::of(widen(a[i]), widen(b[i]))); }
 };
 
 template <class Op>
@@ -68,31 +68,33 @@ void binary(const Launch &launch) {
   }
 }
 
-template <class Op>
+template <class Op, class T = float>
 struct Unary {
-  const float *x;
-  float *y;
-  __device__ void operator()(int i) const { y[i] = Op::of(x[i]); }
+  const T *x;
+  T *y;
+  __device__ void operator()(int i) const { y[i] = narrow_to<T>(Op::of(widen(x[i]))); }
 };
-template <class Op>
+template <class Op, class T = float>
 void unary(const Launch &launch) {
-  if (auto *const y = launch.out<float>(0)) {
-    for_each(launch, count(launch.node().ins[0]), Unary<Op>{launch.in<float>(0), y});
+  if (auto *const y = launch.out<T>(0)) {
+    for_each(launch, count(launch.node().ins[0]), Unary<Op, T>{launch.in<T>(0), y});
   }
 }
 
 /// y = grad * slope(x).
-template <class Op>
+template <class Op, class T = float>
 struct Slope {
-  const float *x, *grad;
-  float *y;
-  __device__ void operator()(int i) const { y[i] = grad[i] * Op::of(x[i]); }
+  const T *x, *grad;
+  T *y;
+  __device__ void operator()(int i) const {
+    y[i] = narrow_to<T>(widen(grad[i]) * Op::of(widen(x[i])));
+  }
 };
-template <class Op>
+template <class Op, class T = float>
 void slope(const Launch &launch) {
-  if (auto *const y = launch.out<float>(0)) {
+  if (auto *const y = launch.out<T>(0)) {
     for_each(launch, count(launch.node().ins[0]),
-             Slope<Op>{launch.in<float>(0), launch.in<float>(1), y});
+             Slope<Op, T>{launch.in<T>(0), launch.in<T>(1), y});
   }
 }
 
@@ -137,7 +139,14 @@ struct GatedSiluGrad {
 
 }  // namespace
 
-void add(const Launch &launch) { binary<Add>(launch); }
+void add(const Launch &launch) {
+  if (launch.node().ins[0].dtype != CALM_BF16) {
+    binary<Add>(launch);
+  } else if (auto *const y = launch.out<Bf16>(0)) {  // of one shape (store.cpp)
+    for_each(launch, count(launch.node().ins[0]),
+             SameShape<Add, Bf16>{launch.in<Bf16>(0), launch.in<Bf16>(1), y});
+  }
+}
 void sub(const Launch &launch) { binary<Sub>(launch); }
 void mul(const Launch &launch) { binary<Mul>(launch); }
 void div(const Launch &launch) { binary<Div>(launch); }
@@ -148,8 +157,12 @@ void exp(const Launch &launch) { unary<Exp>(launch); }
 void log(const Launch &launch) { unary<Log>(launch); }
 void tanh(const Launch &launch) { unary<Tanh>(launch); }
 void sigmoid(const Launch &launch) { unary<SigmoidOf>(launch); }
-void gelu(const Launch &launch) { unary<Gelu>(launch); }
-void gelu_grad(const Launch &launch) { slope<GeluSlope>(launch); }
+void gelu(const Launch &launch) {
+  with_act(launch.node().ins[0].dtype, [&]<class T>() { unary<Gelu, T>(launch); });
+}
+void gelu_grad(const Launch &launch) {
+  with_act(launch.node().ins[0].dtype, [&]<class T>() { slope<GeluSlope, T>(launch); });
+}
 void silu(const Launch &launch) { unary<Silu>(launch); }
 void silu_grad(const Launch &launch) { slope<SiluSlope>(launch); }
 void softplus(const Launch &launch) { unary<Softplus>(launch); }

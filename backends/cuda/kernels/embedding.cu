@@ -3,16 +3,18 @@
 // An id outside the table is never followed: its row is NaN, which the loss and the guard show, and
 // it counts for no row of the gradient.
 //
-// The gradient: a block looks for one id in a stretch of 1024 rows, in order; each of its warps
-// adds up every eighth row found; warps, then stretches, are added in order.
+// The gradient: a block looks for one id in a stretch of rows, in order; each of its warps adds up
+// every eighth row found, then warps are added in order, by sum_columns the stretches (fused.hpp).
 #include <calm/ops/embedding.h>
 
+#include "cuda/fused.hpp"
 #include "cuda/kernels/device.cuh"
 
 namespace calm::cuda {
 namespace {
 
-constexpr int kStretch = 1024;
+constexpr int kShort = static_cast<int>(embedding_stretch(0));
+constexpr int kLong = static_cast<int>(embedding_stretch(1 << 30));
 constexpr int kColumns = 256;  // of one pass: eight a lane
 constexpr int kPerLane = kColumns / kWarp;
 
@@ -32,6 +34,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 /// Grid: ids x stretches. partial [stretches, vocab, d].
+template <int kStretch>
 __global__ void __launch_bounds__(kThreads)
     scatter_kernel(const std::int32_t *__restrict__ ids, const float *__restrict__ grad, int rows,
                    int d, float *__restrict__ partial) {
@@ -102,8 +105,6 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-int stretches_of(std::size_t rows) { return static_cast<int>(div_up<std::size_t>(rows, kStretch)); }
-
 }  // namespace
 
 void embedding(const Launch &launch) {
@@ -118,33 +119,20 @@ void embedding(const Launch &launch) {
   }
 }
 
-std::size_t embedding_grad_plan(const Node &node) {
-  Scratch scratch;
-  scratch.take<float>(static_cast<std::size_t>(stretches_of(node.extent(0, 0))) *
-                      static_cast<std::size_t>(node.attrs[CALM_EMBEDDING_GRAD_ROWS].i64) *
-                      node.extent(CALM_EMBEDDING_GRAD_GRAD, 1));
-  return scratch.used();
-}
-
 void embedding_grad(const Launch &launch) {
-  auto *const out = launch.out<float>(0);
+  auto *const parts = launch.out<float>(0);
   const int rows = launch.extent(CALM_EMBEDDING_GRAD_IDS, 0);
   const int d = launch.extent(CALM_EMBEDDING_GRAD_GRAD, 1);
-  const int vocab = static_cast<int>(launch.i64(CALM_EMBEDDING_GRAD_ROWS));
-  const int stretches = stretches_of(static_cast<std::size_t>(rows));
-  if (out == nullptr || vocab == 0 || d == 0) {
+  const auto vocab = static_cast<unsigned>(launch.i64(CALM_EMBEDDING_GRAD_ROWS));
+  if (parts == nullptr || vocab == 0 || d == 0 || rows == 0) {
     return;
   }
-  auto *const partial = Scratch(launch.scratch()).take<float>(1);
-  if (stretches > 0) {
-    const dim3 grid(static_cast<unsigned>(vocab), static_cast<unsigned>(stretches));
-    scatter_kernel<<<grid, kThreads, 0, launch.stream()>>>(
-        launch.in<std::int32_t>(CALM_EMBEDDING_GRAD_IDS),
-        launch.in<float>(CALM_EMBEDDING_GRAD_GRAD), rows, d, stretches == 1 ? out : partial);
-  }
-  if (stretches != 1) {
-    sum_columns(partial, stretches, vocab * d, out, vocab * d, nullptr, launch.stream());
-  }
+  const auto *const ids = launch.in<std::int32_t>(CALM_EMBEDDING_GRAD_IDS);
+  const auto *const grad = launch.in<float>(CALM_EMBEDDING_GRAD_GRAD);
+  const auto stretch = static_cast<int>(embedding_stretch(rows));
+  const dim3 grid(vocab, static_cast<unsigned>(div_up(rows, stretch)));
+  auto *const kernel = stretch == kShort ? scatter_kernel<kShort> : scatter_kernel<kLong>;
+  kernel<<<grid, kThreads, 0, launch.stream()>>>(ids, grad, rows, d, parts);
 }
 
 }  // namespace calm::cuda

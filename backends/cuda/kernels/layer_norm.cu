@@ -4,7 +4,8 @@
 // Backward, with n = (x - mean) rstd and g = grad weight (Ba et al., arXiv 1607.06450):
 //   grad_x = rstd (g - mean(g) - n mean(g n)), grad_weight = sum of grad n, grad_bias = sum of
 //   grad.
-// A warp sums the columns of its rows, a block its warps, a second launch the blocks.
+// A warp sums the columns of its rows, a block its warps; sum_columns adds up the blocks
+// (fused.hpp).
 #include <calm/ops/layer_norm.h>
 
 #include <calm/cpp/error.hpp>
@@ -13,15 +14,17 @@
 #include <string>
 
 #include "cuda/error.hpp"
-#include "cuda/kernels/device.cuh"
+#include "cuda/fused.hpp"
+#include "cuda/kernels/act.cuh"
 
 namespace calm::cuda {
 namespace {
 
+template <class T>
 __global__ void __launch_bounds__(kThreads)
     norm_kernel(const float *__restrict__ x, const float *__restrict__ weight,
-                const float *__restrict__ bias, float eps, int rows, int d, float *y,
-                float *out_mean, float *out_rstd) {
+                const float *__restrict__ bias, float eps, int rows, int d, T *y, float *out_mean,
+                float *out_rstd) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int t = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / kWarp;
   if (t >= rows) {
@@ -42,7 +45,8 @@ __global__ void __launch_bounds__(kThreads)
   const float rstd = 1 / sqrtf(warp_sum(squares) / static_cast<float>(d) + eps);
   if (y != nullptr) {
     for (int i = lane; i < d; i += kWarp) {
-      y[at + static_cast<std::size_t>(i)] = (row[i] - mean) * rstd * weight[i] + bias[i];
+      y[at + static_cast<std::size_t>(i)] =
+          narrow_to<T>((row[i] - mean) * rstd * weight[i] + bias[i]);
     }
   }
   if (lane == 0 && out_mean != nullptr) {
@@ -53,16 +57,106 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+/// The block's row of `to` [blocks, 2 d]: what its warps left in `sums` [warps, 2 d], added in
+/// order.
+__device__ void add_warps(const float *sums, int warps, int d, float *to) {
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < 2 * d; i += static_cast<int>(blockDim.x)) {
+    float sum = 0;
+    for (int w = 0; w < warps; ++w) {
+      sum += sums[w * 2 * d + i];
+    }
+    to[static_cast<std::size_t>(blockIdx.x) * static_cast<std::size_t>(2 * d) +
+       static_cast<std::size_t>(i)] = sum;
+  }
+}
+
+template <class T>
 struct GradOperands {
-  const float *x, *weight, *mean, *rstd, *grad;
+  const float *x, *weight, *mean, *rstd;
+  const T *grad;
+  const float *residual;  // added to grad_x, or null
   float *grad_x;
-  float *partial;  // [blocks, 2 d]: weight sums, then bias sums
+  T *copy;      // of grad_x, or null
+  float *sums;  // [blocks, 2 d]: weight sums, then bias sums; or null
   int rows, d;
-  int own_rows;  // of a block
 };
 
-/// Shared memory: 2 d sums a warp, of which each lane owns its columns.
-__global__ void __launch_bounds__(kThreads) grad_kernel(GradOperands o) {
+constexpr int kGradRows = static_cast<int>(kNormGradRows);  // of a block
+
+/// A row of which each lane has kEach columns, in registers: with as many columns in all, the sums
+/// over the block's rows too. Shared memory: 2 d sums a warp.
+template <class T, int kEach>
+__global__ void __launch_bounds__(kThreads) grad_kernel(GradOperands<T> o) {
+  extern __shared__ float sums[];
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  const int first = static_cast<int>(blockIdx.x) * kGradRows;
+  const int end = min(o.rows, first + kGradRows);
+  constexpr float kWidth = kEach * kWarp;
+  float weight[kEach];
+  float sum_weight[kEach] = {};
+  float sum_bias[kEach] = {};
+#pragma unroll
+  for (int k = 0; k < kEach; ++k) {
+    weight[k] = o.weight[lane + k * kWarp];
+  }
+#pragma unroll 2
+  for (int t = first + warp; t < end; t += warps) {
+    const std::size_t at = static_cast<std::size_t>(t) * static_cast<std::size_t>(o.d) +
+                           static_cast<std::size_t>(lane);
+    const float m = o.mean[t];
+    const float r = o.rstd[t];
+    float g[kEach];
+    float n[kEach];
+    float more[kEach];
+    float sum_g = 0;
+    float sum_gn = 0;
+#pragma unroll
+    for (int k = 0; k < kEach; ++k) {
+      const std::size_t cell = at + static_cast<std::size_t>(k * kWarp);
+      g[k] = widen(o.grad[cell]);
+      n[k] = (o.x[cell] - m) * r;
+      more[k] = o.residual != nullptr ? o.residual[cell] : 0;
+    }
+#pragma unroll
+    for (int k = 0; k < kEach; ++k) {
+      sum_weight[k] += g[k] * n[k];
+      sum_bias[k] += g[k];
+      g[k] *= weight[k];
+      sum_g += g[k];
+      sum_gn += g[k] * n[k];
+    }
+    if (o.grad_x != nullptr) {
+      const float mean_g = warp_sum(sum_g) / kWidth;
+      const float mean_gn = warp_sum(sum_gn) / kWidth;
+#pragma unroll
+      for (int k = 0; k < kEach; ++k) {
+        const std::size_t cell = at + static_cast<std::size_t>(k * kWarp);
+        const float grad = r * (g[k] - mean_g - n[k] * mean_gn) + more[k];
+        o.grad_x[cell] = grad;
+        if (o.copy != nullptr) {
+          o.copy[cell] = narrow_to<T>(grad);
+        }
+      }
+    }
+  }
+  if (o.sums == nullptr) {
+    return;
+  }
+#pragma unroll
+  for (int k = 0; k < kEach; ++k) {
+    sums[warp * 2 * o.d + lane + k * kWarp] = sum_weight[k];
+    sums[warp * 2 * o.d + o.d + lane + k * kWarp] = sum_bias[k];
+  }
+  add_warps(sums, warps, o.d, o.sums);
+}
+
+/// Any number of columns: the sums of a warp's rows stay in shared memory, of which each lane owns
+/// its columns.
+template <class T>
+__global__ void __launch_bounds__(kThreads) wide_grad_kernel(GradOperands<T> o) {
   extern __shared__ float sums[];
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -72,8 +166,8 @@ __global__ void __launch_bounds__(kThreads) grad_kernel(GradOperands o) {
     own[i] = 0;
   }
   __syncwarp();
-  const int first = static_cast<int>(blockIdx.x) * o.own_rows;
-  const int end = min(o.rows, first + o.own_rows);
+  const int first = static_cast<int>(blockIdx.x) * kGradRows;
+  const int end = min(o.rows, first + kGradRows);
   const float width = static_cast<float>(o.d);
   for (int t = first + warp; t < end; t += warps) {
     const std::size_t at = static_cast<std::size_t>(t) * static_cast<std::size_t>(o.d);
@@ -82,7 +176,7 @@ __global__ void __launch_bounds__(kThreads) grad_kernel(GradOperands o) {
     float sum_g = 0;
     float sum_gn = 0;
     for (int i = lane; i < o.d; i += kWarp) {
-      const float g = o.grad[at + static_cast<std::size_t>(i)];
+      const float g = widen(o.grad[at + static_cast<std::size_t>(i)]);
       const float n = (o.x[at + static_cast<std::size_t>(i)] - m) * r;
       own[i] += g * n;
       own[o.d + i] += g;
@@ -93,24 +187,23 @@ __global__ void __launch_bounds__(kThreads) grad_kernel(GradOperands o) {
       const float mean_g = warp_sum(sum_g) / width;
       const float mean_gn = warp_sum(sum_gn) / width;
       for (int i = lane; i < o.d; i += kWarp) {
-        const float g = o.grad[at + static_cast<std::size_t>(i)] * o.weight[i];
-        const float n = (o.x[at + static_cast<std::size_t>(i)] - m) * r;
-        o.grad_x[at + static_cast<std::size_t>(i)] = r * (g - mean_g - n * mean_gn);
+        const std::size_t cell = at + static_cast<std::size_t>(i);
+        const float g = widen(o.grad[cell]) * o.weight[i];
+        const float n = (o.x[cell] - m) * r;
+        const float more = o.residual != nullptr ? o.residual[cell] : 0;
+        const float grad = r * (g - mean_g - n * mean_gn) + more;
+        o.grad_x[cell] = grad;
+        if (o.copy != nullptr) {
+          o.copy[cell] = narrow_to<T>(grad);
+        }
       }
     }
   }
-  __syncthreads();
-  for (int i = static_cast<int>(threadIdx.x); i < 2 * o.d; i += static_cast<int>(blockDim.x)) {
-    float sum = 0;
-    for (int w = 0; w < warps; ++w) {
-      sum += sums[w * 2 * o.d + i];
-    }
-    o.partial[static_cast<std::size_t>(blockIdx.x) * static_cast<std::size_t>(2 * o.d) +
-              static_cast<std::size_t>(i)] = sum;
+  if (o.sums != nullptr) {
+    add_warps(sums, warps, o.d, o.sums);
   }
 }
 
-constexpr int kGradRows = 32;                // of a block
 constexpr std::size_t kShared = 200 * 1024;  // bytes a block may have
 constexpr std::size_t kPlainShared = 48 * 1024;
 
@@ -122,18 +215,52 @@ std::size_t grad_warps(std::size_t d) {
                                  kWarps);
 }
 
+template <class T>
+void run_grad(const GradOperands<T> &o, cudaStream_t stream) {
+  const auto d = static_cast<std::size_t>(o.d);
+  const unsigned blocks = blocks_of(static_cast<std::size_t>(o.rows), kGradRows);
+  const auto launch = [&](auto *kernel, std::size_t warps) {
+    const std::size_t shared = shared_bytes(d, warps);
+    if (shared > kPlainShared) {
+      check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 static_cast<int>(shared)),
+            "asking for shared memory");
+    }
+    kernel<<<blocks, static_cast<unsigned>(warps * kWarp), shared, stream>>>(o);
+  };
+  if (blocks == 0) {
+    return;
+  }
+  switch (o.d) {
+    case 2 * kWarp:
+      return launch(grad_kernel<T, 2>, kWarps);
+    case 3 * kWarp:
+      return launch(grad_kernel<T, 3>, kWarps);
+    case 4 * kWarp:
+      return launch(grad_kernel<T, 4>, kWarps);
+    case 6 * kWarp:
+      return launch(grad_kernel<T, 6>, kWarps);
+    default:
+      return launch(wide_grad_kernel<T>, grad_warps(d));
+  }
+}
+
 }  // namespace
 
 void layer_norm(const Launch &launch) {
   const int rows = launch.extent(CALM_LAYER_NORM_X, 0);
-  if (rows > 0) {
-    norm_kernel<<<blocks_of(static_cast<std::size_t>(rows), kWarps), kThreads, 0,
-                  launch.stream()>>>(
-        launch.in<float>(CALM_LAYER_NORM_X), launch.in<float>(CALM_LAYER_NORM_WEIGHT),
-        launch.in<float>(CALM_LAYER_NORM_BIAS), static_cast<float>(launch.f64(CALM_LAYER_NORM_EPS)),
-        rows, launch.extent(CALM_LAYER_NORM_X, 1), launch.out<float>(CALM_LAYER_NORM_Y),
-        launch.out<float>(CALM_LAYER_NORM_MEAN), launch.out<float>(CALM_LAYER_NORM_RSTD));
+  if (rows == 0) {
+    return;
   }
+  with_act(launch.node().outs[CALM_LAYER_NORM_Y].dtype, [&]<class T>() {
+    norm_kernel<T>
+        <<<blocks_of(static_cast<std::size_t>(rows), kWarps), kThreads, 0, launch.stream()>>>(
+            launch.in<float>(CALM_LAYER_NORM_X), launch.in<float>(CALM_LAYER_NORM_WEIGHT),
+            launch.in<float>(CALM_LAYER_NORM_BIAS),
+            static_cast<float>(launch.f64(CALM_LAYER_NORM_EPS)), rows,
+            launch.extent(CALM_LAYER_NORM_X, 1), launch.out<T>(CALM_LAYER_NORM_Y),
+            launch.out<float>(CALM_LAYER_NORM_MEAN), launch.out<float>(CALM_LAYER_NORM_RSTD));
+  });
 }
 
 std::size_t layer_norm_grad_plan(const Node &node) {
@@ -143,38 +270,25 @@ std::size_t layer_norm_grad_plan(const Node &node) {
                                       " columns, at most " +
                                       std::to_string(kShared / shared_bytes(1, 1)));
   }
-  Scratch scratch;
-  scratch.take<float>(blocks_of(node.extent(0, 0), kGradRows) * 2 * d);
-  return scratch.used();
+  return 0;
 }
 
 void layer_norm_grad(const Launch &launch) {
-  GradOperands o{};
-  o.x = launch.in<float>(CALM_LAYER_NORM_GRAD_X);
-  o.weight = launch.in<float>(CALM_LAYER_NORM_GRAD_WEIGHT);
-  o.mean = launch.in<float>(CALM_LAYER_NORM_GRAD_MEAN);
-  o.rstd = launch.in<float>(CALM_LAYER_NORM_GRAD_RSTD);
-  o.grad = launch.in<float>(CALM_LAYER_NORM_GRAD_GRAD);
-  o.grad_x = launch.out<float>(0);
-  o.rows = launch.extent(CALM_LAYER_NORM_GRAD_X, 0);
-  o.d = launch.extent(CALM_LAYER_NORM_GRAD_X, 1);
-  o.own_rows = kGradRows;
-  const auto d = static_cast<std::size_t>(o.d);
-  const unsigned blocks = blocks_of(static_cast<std::size_t>(o.rows), kGradRows);
-  Scratch scratch(launch.scratch());
-  o.partial = scratch.take<float>(blocks * 2 * d);
-  if (blocks > 0) {
-    const std::size_t warps = grad_warps(d);
-    const std::size_t shared = shared_bytes(d, warps);
-    if (shared > kPlainShared) {
-      check(cudaFuncSetAttribute(grad_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                 static_cast<int>(shared)),
-            "asking for shared memory");
-    }
-    grad_kernel<<<blocks, static_cast<unsigned>(warps * kWarp), shared, launch.stream()>>>(o);
-  }
-  sum_columns(o.partial, static_cast<int>(blocks), 2 * o.d, launch.out<float>(1), o.d,
-              launch.out<float>(2), launch.stream());
+  with_act(launch.node().ins[CALM_LAYER_NORM_GRAD_GRAD].dtype, [&]<class T>() {
+    GradOperands<T> o{};
+    o.x = launch.in<float>(CALM_LAYER_NORM_GRAD_X);
+    o.weight = launch.in<float>(CALM_LAYER_NORM_GRAD_WEIGHT);
+    o.mean = launch.in<float>(CALM_LAYER_NORM_GRAD_MEAN);
+    o.rstd = launch.in<float>(CALM_LAYER_NORM_GRAD_RSTD);
+    o.grad = launch.in<T>(CALM_LAYER_NORM_GRAD_GRAD);
+    o.residual = launch.in<float>(kNormGradResidual);
+    o.grad_x = launch.out<float>(kNormGradX);
+    o.sums = launch.out<float>(kNormGradSums);
+    o.copy = launch.out<T>(kNormGradCopy);
+    o.rows = launch.extent(CALM_LAYER_NORM_GRAD_X, 0);
+    o.d = launch.extent(CALM_LAYER_NORM_GRAD_X, 1);
+    run_grad(o, launch.stream());
+  });
 }
 
 }  // namespace calm::cuda

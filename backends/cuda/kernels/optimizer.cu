@@ -92,8 +92,21 @@ struct AdamW {
 };
 
 constexpr int kUpdates = 4;  // parameters a thread
+constexpr int kMostGroups = 8;
 
-__global__ void __launch_bounds__(kThreads) adamw_kernel(AdamW o) {
+/// The decayed and the other parameters, one after the other.
+struct Groups {
+  AdamW of[kMostGroups];
+  int first_block[kMostGroups + 1];
+  int count;
+};
+
+__global__ void __launch_bounds__(kThreads) adamw_kernel(const __grid_constant__ Groups groups) {
+  int group = 0;
+  while (static_cast<int>(blockIdx.x) >= groups.first_block[group + 1]) {
+    ++group;
+  }
+  const AdamW &o = groups.of[group];
   // Numbers of the whole step, computed in double, once a block.
   __shared__ float keep, step, root_bias2;
   if (threadIdx.x == 0) {
@@ -110,7 +123,8 @@ __global__ void __launch_bounds__(kThreads) adamw_kernel(AdamW o) {
   const float take_m = static_cast<float>(1 - o.beta1);
   const float keep_v = static_cast<float>(o.beta2);
   const float take_v = static_cast<float>(1 - o.beta2);
-  const int first = static_cast<int>(blockIdx.x) * kThreads * kUpdates;
+  const int first =
+      (static_cast<int>(blockIdx.x) - groups.first_block[group]) * kThreads * kUpdates;
 #pragma unroll
   for (int k = 0; k < kUpdates; ++k) {
     const int i = first + k * kThreads + static_cast<int>(threadIdx.x);
@@ -191,6 +205,26 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+AdamW adamw_of(const Launch &launch) {
+  return {.param = launch.in<float>(CALM_ADAMW_PARAM),
+          .grad = launch.in<float>(CALM_ADAMW_GRAD),
+          .m = launch.in<float>(CALM_ADAMW_M),
+          .v = launch.in<float>(CALM_ADAMW_V),
+          .coefficient = launch.in<float>(CALM_ADAMW_COEFFICIENT),
+          .lr = launch.in<float>(CALM_ADAMW_LR),
+          .bias1 = launch.in<float>(CALM_ADAMW_BIAS1),
+          .bias2 = launch.in<float>(CALM_ADAMW_BIAS2),
+          .go = launch.in<std::int32_t>(CALM_ADAMW_GO),
+          .out_param = launch.out<float>(0),
+          .out_m = launch.out<float>(1),
+          .out_v = launch.out<float>(2),
+          .beta1 = launch.f64(CALM_ADAMW_BETA1),
+          .beta2 = launch.f64(CALM_ADAMW_BETA2),
+          .weight_decay = launch.f64(CALM_ADAMW_WEIGHT_DECAY),
+          .eps = static_cast<float>(launch.f64(CALM_ADAMW_EPS)),
+          .n = launch.extent(CALM_ADAMW_PARAM, 0)};
+}
+
 }  // namespace
 
 std::size_t global_norm_plan(const Node &node) {
@@ -231,29 +265,28 @@ void guard(const Launch &launch) {
       launch.out<std::int32_t>(0), launch.out<std::int32_t>(1));
 }
 
-void adamw(const Launch &launch) {
-  const AdamW o{.param = launch.in<float>(CALM_ADAMW_PARAM),
-                .grad = launch.in<float>(CALM_ADAMW_GRAD),
-                .m = launch.in<float>(CALM_ADAMW_M),
-                .v = launch.in<float>(CALM_ADAMW_V),
-                .coefficient = launch.in<float>(CALM_ADAMW_COEFFICIENT),
-                .lr = launch.in<float>(CALM_ADAMW_LR),
-                .bias1 = launch.in<float>(CALM_ADAMW_BIAS1),
-                .bias2 = launch.in<float>(CALM_ADAMW_BIAS2),
-                .go = launch.in<std::int32_t>(CALM_ADAMW_GO),
-                .out_param = launch.out<float>(0),
-                .out_m = launch.out<float>(1),
-                .out_v = launch.out<float>(2),
-                .beta1 = launch.f64(CALM_ADAMW_BETA1),
-                .beta2 = launch.f64(CALM_ADAMW_BETA2),
-                .weight_decay = launch.f64(CALM_ADAMW_WEIGHT_DECAY),
-                .eps = static_cast<float>(launch.f64(CALM_ADAMW_EPS)),
-                .n = launch.extent(CALM_ADAMW_PARAM, 0)};
-  if (o.n > 0) {
-    adamw_kernel<<<blocks_of(static_cast<std::size_t>(o.n), kThreads * kUpdates), kThreads, 0,
-                   launch.stream()>>>(o);
+void adamw_joined(const Launch *launches, std::size_t n) {
+  Groups groups{};
+  const auto flush = [&] {
+    const int blocks = groups.first_block[groups.count];
+    if (blocks > 0) {
+      adamw_kernel<<<static_cast<unsigned>(blocks), kThreads, 0, launches->stream()>>>(groups);
+    }
+    groups = {};
+  };
+  for (std::size_t k = 0; k < n; ++k) {
+    if (groups.count == kMostGroups) {
+      flush();
+    }
+    const AdamW &o = groups.of[groups.count] = adamw_of(launches[k]);
+    groups.first_block[groups.count + 1] =
+        groups.first_block[groups.count] + div_up(o.n, kThreads * kUpdates);
+    ++groups.count;
   }
+  flush();
 }
+
+void adamw(const Launch &launch) { adamw_joined(&launch, 1); }
 
 void record(const Launch &launch) {
   const auto *const ring = launch.in<float>(CALM_RECORD_RING);

@@ -1,0 +1,91 @@
+// Operands of the nodes that `compile` makes of several (fuse.cpp). "act" is the type activations
+// are stored in: f32, or bf16 under precision=bf16; a node's are all alike. T rows, E channels, N
+// states, R the rank of the step size, W = R + 2 N, S sequences, C = ceil(T / 64) chunks.
+#pragma once
+
+#include <calm/ops/causal_conv_silu.h>
+#include <calm/ops/embedding.h>
+#include <calm/ops/layer_norm.h>
+
+#include <cstdint>
+
+namespace calm::cuda {
+
+inline constexpr char kMixer[] = "mixer";
+inline constexpr char kMixerGrad[] = "mixer_grad";
+
+/// Adds up the rows of x f32 [n, d], in double; outputs, some absent, are consecutive columns of
+/// the sum, as many as the attributes say.
+inline constexpr char kSumColumns[] = "sum_columns";
+
+/// layer_norm_grad as fused: a sixth input f32 [T, d] is added to grad_x (the residual stream's
+/// gradient); parts of the sums over rows instead of the gradients of weight and bias.
+inline constexpr char kNormGrad[] = CALM_OP_LAYER_NORM_GRAD;
+inline constexpr std::int64_t kNormGradRows = 32;  // that a part is of
+enum NormGradIn : std::uint32_t { kNormGradResidual = CALM_LAYER_NORM_GRAD_GRAD + 1 };
+enum NormGradOut : std::uint32_t {
+  kNormGradX,     // f32 [T, d]
+  kNormGradSums,  // f32 [ceil(T / 32), 2 d]: of the weight, then of the bias; or absent
+  kNormGradCopy,  // act [T, d]: grad_x again, or absent
+};
+
+/// cross_entropy and its gradient. Inputs: logits f32 [T, V], targets i32 [T], the gradient's
+/// factor f32. Outputs: the loss f32, grad of the logits act [T, V].
+inline constexpr char kLoss[] = "loss";
+
+/// embedding_grad as fused: instead of the table's gradient its parts f32 [ceil(T / stretch), V d],
+/// each of a stretch of rows.
+inline constexpr char kEmbeddingGrad[] = CALM_OP_EMBEDDING_GRAD;
+/// Short where there are few rows: an id's in a stretch are added one after another.
+constexpr std::int64_t embedding_stretch(std::int64_t rows) { return rows <= 8192 ? 256 : 1024; }
+
+/// causal_conv_silu_grad as fused.
+inline constexpr char kConvGrad[] = CALM_OP_CAUSAL_CONV_SILU_GRAD;
+enum ConvGradOut : std::uint32_t {
+  kConvGradX,     // act [T, E], may be columns of a wider tensor
+  kConvGradSums,  // f32 [C, E K]: of the weight; or absent
+};
+
+/// The scan of a block with what surrounds it, spec E.5.3 to E.5.6:
+///   delta = softplus(q[:, :R] dt_weight' + dt_bias), b = q[:, R:R+N], c = q[:, R+N:]
+///   y = selective_scan(s, delta, -exp(a_log), b, c, d), g = y silu(z)
+enum MixerIn : std::uint32_t {
+  kMixerS,         // act [T, E]
+  kMixerQ,         // act [T, W]
+  kMixerZ,         // act [T, E], columns of a wider tensor
+  kMixerDtWeight,  // f32 [E, R]
+  kMixerDtBias,    // f32 [E]
+  kMixerALog,      // f32 [E, N]
+  kMixerD,         // f32 [E]
+  kMixerOffsets,   // i32 [S + 1]
+  kMixerInputs
+};
+enum MixerOut : std::uint32_t {
+  kMixerG,       // act [T, E]
+  kMixerY,       // act [T, E], or absent
+  kMixerBounds,  // f32 [C, E, N]: the states that chunks of 64 rows begin with, or absent
+};
+
+/// Attribute of it and of its gradient: chunks of 64 rows that a block does one after another.
+/// Blocks hide each other's latency, so several only where there are many.
+inline constexpr std::uint32_t kMixerSpan = 0;
+constexpr std::int64_t mixer_span(std::int64_t rows, std::int64_t channels) {
+  return rows / 64 * (channels / 32) >= 8000 ? 2 : 1;
+}
+
+/// Its gradient. Inputs: those of the mixer, then these.
+enum MixerGradIn : std::uint32_t {
+  kMixerGradY = kMixerInputs,  // act [T, E]
+  kMixerGradBounds,            // f32 [C, E, N]
+  kMixerGradG,                 // act [T, E]: dL/dg
+};
+enum MixerGradOut : std::uint32_t {
+  kMixerGradS,     // act [T, E]: without what comes through q
+  kMixerGradQ,     // act [T, W]
+  kMixerGradZ,     // act [T, E], columns of a wider tensor
+  kMixerGradSums,  // f32 [C, E (N + 2 + R)]: a chunk's part of the gradients of a_log [E, N], d
+                   // [E], dt_bias [E] and dt_weight [E, R], added up over the chunks by a later
+                   // node
+};
+
+}  // namespace calm::cuda
