@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,7 +23,8 @@ namespace calm::model_test {
 inline run::RuntimeOptions runtime_options(std::uint32_t threads) {
   run::RuntimeOptions options;
   options.search = {};
-  options.search.plugin_path = {CALM_TEST_PLUGINS};
+  const char *const other = std::getenv("CALM_TEST_PLUGINS");  // tests/cuda
+  options.search.plugin_path = {other == nullptr ? CALM_TEST_PLUGINS : other};
   options.threads = threads;
   return options;
 }

@@ -1,0 +1,207 @@
+#include "tests/cuda/emulator/capture.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "tests/cuda/emulator/block.hpp"
+
+namespace calm_emulated {
+
+void Stream::submit(std::function<void()> work) {
+  if (capture == nullptr) {
+    work();
+    return;
+  }
+  capture->nodes.push_back({std::move(work), std::exchange(front, {capture->nodes.size()})});
+}
+
+namespace {
+
+void add(std::vector<std::size_t> &to, const std::vector<std::size_t> &from) {
+  for (const std::size_t node : from) {
+    if (std::find(to.begin(), to.end(), node) == to.end()) {
+      to.push_back(node);
+    }
+  }
+}
+
+/// Whether all nodes come before those of `front`, or are them.
+bool all_before(const std::vector<GraphNode> &nodes, const std::vector<std::size_t> &front) {
+  std::vector<bool> before(nodes.size());
+  for (const std::size_t node : front) {
+    before[node] = true;
+  }
+  for (std::size_t i = nodes.size(); i-- > 0;) {  // later ones come after earlier ones
+    for (const std::size_t other : before[i] ? nodes[i].after : std::vector<std::size_t>()) {
+      before[other] = true;
+    }
+  }
+  return std::find(before.begin(), before.end(), false) == before.end();
+}
+
+/// As they were put there; backward: of those that may run, always the one put there last, so that
+/// what is missing between two streams is missed.
+std::vector<std::size_t> order_of(const std::vector<GraphNode> &nodes) {
+  std::vector<std::size_t> order;
+  std::vector<bool> done(nodes.size());
+  const auto ready = [&](std::size_t i) {
+    return !done[i] && std::all_of(nodes[i].after.begin(), nodes[i].after.end(),
+                                   [&](std::size_t other) { return done[other]; });
+  };
+  while (order.size() < nodes.size()) {
+    std::size_t i = backward() ? nodes.size() - 1 : order.size();
+    while (!ready(i)) {
+      --i;
+    }
+    done[i] = true;
+    order.push_back(i);
+  }
+  return order;
+}
+
+}  // namespace
+}  // namespace calm_emulated
+
+using calm_emulated::Capture;
+using calm_emulated::leave_error;
+using calm_emulated::Stream;
+using calm_emulated::stream_of;
+
+cudaError_t cudaStreamCreate(cudaStream_t *stream) {
+  *stream = new Stream;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
+  return cudaStreamCreate(stream);
+}
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned, int) {
+  return cudaStreamCreate(stream);
+}
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
+  *least = 0;
+  *greatest = -5;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  delete stream_of(stream);
+  return cudaSuccess;
+}
+// Nothing is ever under way; but a stream that is captured cannot be waited for.
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return cudaStreamQuery(stream); }
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+  const bool captured = stream != nullptr && stream_of(stream)->capture != nullptr;
+  return leave_error(captured ? cudaErrorStreamCaptureUnsupported : cudaSuccess);
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
+  *event = new CUevent_st;
+  return cudaSuccess;
+}
+cudaError_t cudaEventCreate(cudaEvent_t *event) { return cudaEventCreateWithFlags(event, 0); }
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  event->captured = stream != nullptr && stream_of(stream)->capture != nullptr;
+  event->capture.reset();
+  event->front.clear();
+  if (event->captured) {
+    event->capture = stream_of(stream)->capture;
+    event->front = stream_of(stream)->front;
+  }
+  return cudaSuccess;
+}
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  return leave_error(event->captured ? cudaErrorCapturedEvent : cudaSuccess);
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) { return cudaEventQuery(event); }
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t, cudaEvent_t) {
+  *milliseconds = 0;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned) {
+  Stream *const stream = stream_of(handle);
+  const std::shared_ptr<Capture> capture = event->capture.lock();
+  if (event->captured && capture == nullptr) {
+    return leave_error(cudaErrorCapturedEvent);
+  }
+  if (stream->capture == nullptr && capture != nullptr) {
+    stream->capture = capture;
+    stream->front.clear();
+    capture->joined.push_back(stream);
+  }
+  if (stream->capture != capture) {
+    return leave_error(cudaErrorStreamCaptureIsolation);
+  }
+  calm_emulated::add(stream->front, event->front);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode) {
+  Stream *const stream = stream_of(handle);
+  if (stream == nullptr || stream->capture != nullptr) {
+    return leave_error(cudaErrorIllegalState);
+  }
+  stream->capture = std::make_shared<Capture>();
+  stream->capture->origin = stream;
+  stream->capture->joined = {stream};
+  stream->front.clear();
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t *graph) {
+  *graph = nullptr;
+  const std::shared_ptr<Capture> capture = stream_of(handle)->capture;
+  if (capture == nullptr) {
+    return leave_error(cudaErrorIllegalState);
+  }
+  if (capture->origin != handle) {
+    return leave_error(cudaErrorStreamCaptureUnmatched);
+  }
+  const bool whole = calm_emulated::all_before(capture->nodes, stream_of(handle)->front);
+  for (CUstream_st *const stream : capture->joined) {
+    stream_of(stream)->capture = nullptr;
+  }
+  if (!whole) {
+    return leave_error(cudaErrorStreamCaptureUnjoined);
+  }
+  *graph = new CUgraph_st{std::move(capture->nodes)};
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *status) {
+  *status = stream_of(stream)->capture == nullptr ? cudaStreamCaptureStatusNone
+                                                  : cudaStreamCaptureStatusActive;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *made, cudaGraph_t graph, unsigned long long) {
+  *made = new CUgraphExec_st;
+  for (const std::size_t i : calm_emulated::order_of(graph->nodes)) {
+    (*made)->works.push_back(graph->nodes[i].work);
+  }
+  return cudaSuccess;
+}
+cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
+  calm_emulated::submit(stream, [graph] {
+    for (const std::function<void()> &work : graph->works) {
+      work();
+    }
+  });
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
+  delete graph;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *nodes, std::size_t *count) {
+  *count = graph->nodes.size();
+  return leave_error(nodes == nullptr ? cudaSuccess : cudaErrorNotSupported);
+}
