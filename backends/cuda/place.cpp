@@ -171,7 +171,8 @@ std::vector<std::uint32_t> joins_of(const std::vector<Node> &nodes) {
       continue;
     }
     const bool last = waits_for_all(nodes[n]);
-    if (open && (last || ++since >= kBetweenJoins)) {
+    const bool inside = n > 0 && joined(nodes[n - 1], nodes[n]);  // of a launch
+    if (open && !inside && (last || ++since >= kBetweenJoins)) {
       joins.push_back(n);
       since = 0;
       open = !last;
