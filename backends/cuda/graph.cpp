@@ -1,5 +1,6 @@
 #include "cuda/graph.hpp"
 
+#include <calm/cpp/error.hpp>
 #include <calm/cpp/value.hpp>
 
 #include <algorithm>
@@ -98,6 +99,9 @@ Graph inspect(const calm_program &program) {
       graph.workspace = i;
     }
   }
+  if (graph.workspace == CALM_NONE) {
+    throw Error(CALM_INVALID_ARGUMENT, "expected a slot that is a workspace, found none");
+  }
   for (std::uint32_t i = 0; i < program.tensors.count; ++i) {
     const auto &tensor = record<calm_tensor>(program.tensors, i);
     Value value;
@@ -105,8 +109,7 @@ Graph inspect(const calm_program &program) {
     value.place = reference::place_of(tensor);
     value.root = root_of(program, i);
     value.at = tensor.offset - record<calm_tensor>(program.tensors, value.root).offset;
-    value.in_workspace = tensor.role == CALM_ROLE_TEMP && graph.workspace != CALM_NONE &&
-                         value.place.slot == graph.workspace;
+    value.in_workspace = tensor.role == CALM_ROLE_TEMP && value.place.slot == graph.workspace;
     value.plain = value.in_workspace && value.root == i;
     graph.values.push_back(value);
   }

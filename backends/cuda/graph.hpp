@@ -52,7 +52,8 @@ struct Graph {
 Node make_node(const Graph &graph, const Node &from, const std::string &op,
                std::vector<std::uint32_t> ins, std::vector<std::uint32_t> outs);
 
-/// The checked program; its nodes have no kernels yet.
+/// The checked program; its nodes have no kernels yet. Throws INVALID_ARGUMENT, for a program
+/// without a workspace too: fused nodes leave parts of sums there.
 Graph inspect(const calm_program &program);
 
 /// Merges nodes (fuse.cpp), but for what follows products.
