@@ -152,6 +152,17 @@ class Launcher {
   bool odd_ = false;
 };
 
+/// Errors name the node.
+void for_each_node(Graph &graph, void (*visit)(Node &)) {
+  for (Node &node : graph.nodes) {
+    try {
+      visit(node);
+    } catch (const Error &e) {
+      throw about(node, e);
+    }
+  }
+}
+
 /// The work that `body` puts on the session's stream, as a graph.
 template <class Body>
 cudaGraphExec_t capture(Session &session, Body &&body) {
@@ -248,26 +259,14 @@ Executable *compile(Session &session, const calm_program *program, calm_table op
                                            copy(record<calm_value>(options, 0).name) + "\"");
   }
   Graph graph = inspect(*program);
-  for (Node &node : graph.nodes) {
-    try {
-      resolve(node);
-    } catch (const Error &e) {
-      throw about(node, e);
-    }
-  }
+  for_each_node(graph, resolve);
   fuse(graph);
   make_views(graph);
   if (session.precision() == Precision::kBf16) {
     store_as_bf16(graph);
   }
   fuse_products(graph, session.blas());
-  for (Node &node : graph.nodes) {
-    try {
-      choose_kernel(node);
-    } catch (const Error &e) {
-      throw about(node, e);
-    }
-  }
+  for_each_node(graph, choose_kernel);
   place(graph);
   auto executable = std::make_unique<Executable>();
   for (std::uint32_t i = 0; i < program->slots.count; ++i) {

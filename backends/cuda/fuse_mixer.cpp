@@ -100,6 +100,7 @@ std::optional<Forward> find_forward(const Fusion &f, Graph &graph, std::uint32_t
 /// Nothing where one of them is missing or has other readers.
 std::optional<Backward> find_backward(const Fusion &f, const Forward &m, Graph &graph) {
   Backward g{};
+  g.rank = g.weight = kNone;
   g.gate = f.user(m.y, CALM_OP_GATED_SILU_GRAD);
   g.scan = f.user(m.delta, CALM_OP_SELECTIVE_SCAN_GRAD);
   g.softplus = f.user(m.before, CALM_OP_SOFTPLUS_GRAD);
@@ -116,7 +117,7 @@ std::optional<Backward> find_backward(const Fusion &f, const Forward &m, Graph &
       (graph.nodes[n].attrs[CALM_MATMUL_TRANSPOSE_A].i64 != 0 ? g.weight : g.rank) = n;
     }
   }
-  if (g.sum == kNone || g.weight == 0 || g.rank == 0) {
+  if (g.sum == kNone || g.weight == kNone || g.rank == kNone) {
     return std::nullopt;
   }
   g.neg = f.user(f.out(g.scan, 2), CALM_OP_NEG);

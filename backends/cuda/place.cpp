@@ -3,6 +3,8 @@
 #include <calm/ops/matmul.h>
 #include <calm/ops/optimizer.h>
 
+#include <calm/cpp/value.hpp>
+
 #include <algorithm>
 #include <string_view>
 #include <vector>
@@ -17,29 +19,12 @@ constexpr std::uint32_t kBetweenJoins = 12;  // nodes of the first stream
 
 std::uint64_t aligned(std::uint64_t bytes) { return div_up(bytes, kAlign) * kAlign; }
 
-std::uint64_t element_bytes(calm_dtype dtype) {
-  switch (dtype) {
-    case CALM_F64:
-    case CALM_I64:
-      return 8;
-    case CALM_BF16:
-    case CALM_F16:
-    case CALM_U16:
-      return 2;
-    case CALM_I8:
-    case CALM_U8:
-      return 1;
-    default:
-      return 4;
-  }
-}
-
 std::uint64_t bytes_of(const Value &value) {
   const std::uint64_t elements = value.stride == 0
                                      ? count(value.type)
                                      : static_cast<std::uint64_t>(value.stride) *
                                            static_cast<std::uint64_t>(value.type.shape[0]);
-  return elements * element_bytes(value.type.dtype);
+  return elements * dtype_bytes(value.type.dtype);
 }
 
 /// `accumulate`, and additions of what it then reads.

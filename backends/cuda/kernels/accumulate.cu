@@ -4,6 +4,7 @@
 #include <calm/ops/optimizer.h>
 
 #include "cuda/kernels/device.cuh"
+#include "cuda/kernels/joined.cuh"
 
 namespace calm::cuda {
 namespace {
@@ -24,22 +25,13 @@ struct Tensors {
 __global__ void __launch_bounds__(kThreads)
     accumulate_kernel(const __grid_constant__ Tensors tensors) {
   const auto block = static_cast<int>(blockIdx.x);
-  int low = 0;  // the tensor of this block, by halving
-  int high = tensors.count - 1;
-  while (low < high) {
-    const int middle = (low + high + 1) / 2;
-    if (tensors.first_block[middle] <= block) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  const float *const sum = tensors.sum[low];
-  const float *const value = tensors.value[low];
-  float *const out = tensors.out[low];
-  const int n = tensors.n[low];
+  const int own = tensor_of_block(tensors.first_block, tensors.count, block);
+  const float *const sum = tensors.sum[own];
+  const float *const value = tensors.value[own];
+  float *const out = tensors.out[own];
+  const int n = tensors.n[own];
   const bool first = *tensors.first != 0;
-  const int begin = (block - tensors.first_block[low]) * kBlock + static_cast<int>(threadIdx.x);
+  const int begin = (block - tensors.first_block[own]) * kBlock + static_cast<int>(threadIdx.x);
 #pragma unroll
   for (int k = 0; k < kEach; ++k) {
     const int i = begin + k * kThreads;

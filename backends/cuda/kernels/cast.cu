@@ -5,6 +5,7 @@
 #include <cuda_bf16.h>
 
 #include "cuda/kernels/device.cuh"
+#include "cuda/kernels/joined.cuh"
 
 namespace calm::cuda {
 namespace {
@@ -74,22 +75,13 @@ struct Casts {
 
 __global__ void __launch_bounds__(kThreads) casts_kernel(const __grid_constant__ Casts casts) {
   const auto block = static_cast<int>(blockIdx.x);
-  int low = 0;  // the tensor of this block, by halving
-  int high = casts.count - 1;
-  while (low < high) {
-    const int middle = (low + high + 1) / 2;
-    if (casts.first_block[middle] <= block) {
-      low = middle;
-    } else {
-      high = middle - 1;
-    }
-  }
-  const int begin = (block - casts.first_block[low]) * kBlock + static_cast<int>(threadIdx.x);
+  const int own = tensor_of_block(casts.first_block, casts.count, block);
+  const int begin = (block - casts.first_block[own]) * kBlock + static_cast<int>(threadIdx.x);
 #pragma unroll
   for (int k = 0; k < kBlock / kThreads; ++k) {
     const int i = begin + k * kThreads;
-    if (i < casts.n[low]) {
-      casts.y[low][i] = __float2bfloat16_rn(casts.x[low][i]);
+    if (i < casts.n[own]) {
+      casts.y[own][i] = __float2bfloat16_rn(casts.x[own][i]);
     }
   }
 }

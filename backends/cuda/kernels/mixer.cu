@@ -220,19 +220,12 @@ __global__ void __launch_bounds__(kScanThreads, kBlocks) scan_kernel(Forward<T> 
   }
 }
 
-struct Work {
-  float *local, *delta_sum;
-  Work(Scratch &scratch, const Node &node)
-      : local(scratch.take<float>(spans_of(node) * count(node.ins[kMixerALog]))),
-        delta_sum(scratch.take<float>(spans_of(node) * node.extent(kMixerS, 1))) {}
-};
-
 template <class T, int kR>
 void run(const Launch &launch) {
   Forward<T> o{};
   static_cast<Mixer<T> &>(o) = mixer_of<T>(launch);
   Scratch scratch(launch.scratch());
-  const Work work(scratch, launch.node());
+  const MixerWork work(scratch, launch.node());
   o.local = work.local;
   o.delta_sum = work.delta_sum;
   o.g = launch.out<T>(kMixerG);
@@ -240,8 +233,7 @@ void run(const Launch &launch) {
   o.bounds = launch.out<float>(kMixerBounds);
   o.g_stride = static_cast<int>(launch.out_stride(kMixerG));
   o.y_stride = o.y == nullptr ? 0 : static_cast<int>(launch.out_stride(kMixerY));
-  const dim3 grid(static_cast<unsigned>(o.spans()),
-                  blocks_of(static_cast<std::size_t>(o.channels), kMixChannels));
+  const dim3 grid = mixer_grid(o);
   if (grid.x == 0 || grid.y == 0) {
     return;
   }
@@ -256,7 +248,7 @@ void run(const Launch &launch) {
 std::size_t mixer_plan(const Node &node) {
   check_mixer(node);
   Scratch scratch;
-  const Work work(scratch, node);
+  const MixerWork work(scratch, node);
   return scratch.used();
 }
 

@@ -80,6 +80,22 @@ inline std::size_t spans_of(const Node &node) {
                 static_cast<std::size_t>(node.attrs[kMixerSpan].i64));
 }
 
+/// What spans hand on, over scratch memory.
+struct MixerWork {
+  float *local;      // [spans, E, N]
+  float *delta_sum;  // [spans, E]
+  MixerWork(Scratch &scratch, const Node &node)
+      : local(scratch.take<float>(spans_of(node) * count(node.ins[kMixerALog]))),
+        delta_sum(scratch.take<float>(spans_of(node) * node.extent(kMixerS, 1))) {}
+};
+
+/// A block a span and 32 channels.
+template <class T>
+dim3 mixer_grid(const Mixer<T> &o) {
+  return {static_cast<unsigned>(o.spans()),
+          blocks_of(static_cast<std::size_t>(o.channels), kMixChannels)};
+}
+
 /// Refuses what these kernels are not made for.
 inline void check_mixer(const Node &node) {
   const std::size_t states = node.extent(kMixerALog, 1);

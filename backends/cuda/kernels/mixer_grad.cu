@@ -414,11 +414,10 @@ __global__ void __launch_bounds__(kThreads)
   store_act(grad_q + static_cast<std::ptrdiff_t>(i / width) * stride + i % width, sum);
 }
 
-struct Work {
-  float *local, *delta_sum, *partial;
+struct Work : MixerWork {
+  float *partial;
   Work(Scratch &scratch, const Node &node)
-      : local(scratch.take<float>(spans_of(node) * count(node.ins[kMixerALog]))),
-        delta_sum(scratch.take<float>(spans_of(node) * node.extent(kMixerS, 1))),
+      : MixerWork(scratch, node),
         partial(scratch.take<float>(div_up<std::size_t>(node.extent(kMixerS, 1), kMixChannels) *
                                     count(node.ins[kMixerQ]))) {}
 };
@@ -442,8 +441,7 @@ void run(const Launch &launch) {
   o.grad_z = launch.out<T>(kMixerGradZ);
   o.grad_z_stride = static_cast<int>(launch.out_stride(kMixerGradZ));
   o.sums = launch.out<float>(kMixerGradSums);
-  const dim3 grid(static_cast<unsigned>(o.spans()),
-                  blocks_of(static_cast<std::size_t>(o.channels), kMixChannels));
+  const dim3 grid = mixer_grid(o);
   if (grid.x == 0 || grid.y == 0) {
     return;
   }
