@@ -103,6 +103,20 @@ bool makes_copy(const Graph &graph, const Node &node) {
          graph.values[node.operands[CALM_LAYER_NORM_GRAD_GRAD]].type.dtype == CALM_BF16;
 }
 
+/// By value: the node behind which all of it is there. What consists of views is made by those
+/// that make the views.
+std::vector<std::uint32_t> makers_of_all(const Graph &graph) {
+  std::vector<std::uint32_t> makers = graph.makers();
+  for (std::size_t v = 0; v < makers.size(); ++v) {
+    std::uint32_t &whole = makers[graph.values[v].root];
+    if (graph.values[v].columns && makers[v] != CALM_NONE &&
+        (whole == CALM_NONE || makers[v] > whole)) {
+      whole = makers[v];
+    }
+  }
+  return makers;
+}
+
 bool is_product(const Node &node) { return node.op == CALM_OP_MATMUL; }
 
 /// By value: whether it becomes bf16. A node whose operands are alike drags them along until
@@ -183,7 +197,7 @@ void store_as_bf16(Graph &graph) {
   }
   // Products read bf16 only. Weights are cast first of all, in one launch; a gradient by the node
   // that makes it where that can, else behind it.
-  const std::vector<std::uint32_t> makers = graph.makers();
+  const std::vector<std::uint32_t> makers = makers_of_all(graph);
   std::map<std::uint32_t, std::uint32_t> copies;
   std::vector<Node> first;
   std::vector<std::vector<Node>> behind(graph.nodes.size());

@@ -1,10 +1,15 @@
 // Programs as `compile` of the cuda backend sees them (cuda/graph.hpp).
 #include <gtest/gtest.h>
 
+#include <calm/ops/cast.h>
+#include <calm/ops/matmul.h>
+
 #include <calm/cpp/error.hpp>
 #include <calm/cpp/value.hpp>
 
+#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cuda/graph.hpp"
@@ -46,6 +51,43 @@ TEST(Inspect, RefusesAProgramWithoutOne) {
     EXPECT_EQ(e.status(), CALM_INVALID_ARGUMENT);
     EXPECT_EQ(std::string(e.what()), "expected a slot that is a workspace, found none");
   }
+}
+
+/// f32 [rows, columns].
+calm_type matrix(std::int64_t rows, std::int64_t columns) {
+  calm_type type{};
+  type.dtype = CALM_F32;
+  type.rank = 2;
+  type.shape[0] = rows;
+  type.shape[1] = columns;
+  return type;
+}
+
+TEST(StoreAsBf16, CastsWhatConsistsOfViewsOnceAllAreMade) {
+  cuda::Graph graph;
+  const std::uint32_t whole = graph.add_temporary(matrix(4, 6));
+  const std::uint32_t left = graph.add_temporary(matrix(4, 2));
+  const std::uint32_t right = graph.add_temporary(matrix(4, 4));
+  const std::uint32_t weight = graph.add_temporary(matrix(6, 3));
+  const std::uint32_t product = graph.add_temporary(matrix(4, 3));
+  for (const std::uint32_t part : {left, right}) {
+    graph.values[part].root = whole;
+    graph.values[part].columns = true;
+  }
+  const auto add = [&](const std::string &op, std::vector<std::uint32_t> ins, std::uint32_t out) {
+    graph.nodes.push_back(cuda::make_node(graph, {}, op, std::move(ins), {out}));
+  };
+  add("makes_left", {}, left);
+  add("makes_right", {}, right);
+  add("makes_weight", {}, weight);
+  add(CALM_OP_MATMUL, {whole, weight}, product);
+  cuda::store_as_bf16(graph);
+  std::vector<std::string> ops;
+  for (const cuda::Node &node : graph.nodes) {
+    ops.push_back(node.op);
+  }
+  EXPECT_EQ(ops, (std::vector<std::string>{"makes_left", "makes_right", CALM_OP_CAST,
+                                           "makes_weight", CALM_OP_CAST, CALM_OP_MATMUL}));
 }
 
 }  // namespace
