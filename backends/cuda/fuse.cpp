@@ -73,9 +73,10 @@ void fuse_norm_grad(Fusion &fusion, std::uint32_t n, std::vector<Node> &late) {
       added = CALM_NONE;
     }
   }
-  leave_sums(fusion, n, kNormGrad, added,
-             parts_type(div_up<std::int64_t>(x.shape[0], kNormGradRows), 2 * x.shape[1]),
-             {{fusion.out(n, 1), x.shape[1]}, {fusion.out(n, 2), x.shape[1]}}, late);
+  leave_sums(
+      fusion, n, kNormGrad, added,
+      parts_type(div_up<std::int64_t>(x.shape[0], norm_grad_rows(x.shape[0])), 2 * x.shape[1]),
+      {{fusion.out(n, 1), x.shape[1]}, {fusion.out(n, 2), x.shape[1]}}, late);
 }
 
 void fuse_conv_grad(Fusion &fusion, std::uint32_t n, std::vector<Node> &late) {

@@ -185,6 +185,17 @@ bool has_kernel(Node node) {
   }
 }
 
+/// A new f32 [rows, columns]. With an axis it is an activation: stored as bf16 where others are.
+std::uint32_t add_matrix(Graph &graph, calm_axis axis, std::int64_t rows, std::int64_t columns) {
+  calm_type type{};
+  type.dtype = CALM_F32;
+  type.rank = 2;
+  type.axis0 = axis;
+  type.shape[0] = rows;
+  type.shape[1] = columns;
+  return graph.add_temporary(type);
+}
+
 void fuse_mixer(Fusion &f, std::uint32_t gate, std::vector<Node> &late) {
   Graph &graph = f.graph();
   const std::optional<Forward> m = find_forward(f, graph, gate);
@@ -205,38 +216,40 @@ void fuse_mixer(Fusion &f, std::uint32_t gate, std::vector<Node> &late) {
       f.in(m->scan, CALM_SELECTIVE_SCAN_D),
       f.in(m->scan, CALM_SELECTIVE_SCAN_OFFSETS),
   };
+  const std::int64_t rows = graph.values[m->y].type.shape[0];
+  const std::int64_t channels = graph.values[m->y].type.shape[1];
+  const std::int64_t states = graph.values[m->a].type.shape[1];
+  const std::int64_t rank = graph.values[m->rank].type.shape[1];
+  const std::int64_t piece = mixer_piece(rows, channels);
+  const std::uint32_t delta = add_matrix(graph, CALM_AXIS_NONE, rows, channels);
+  const std::uint32_t before =
+      g ? add_matrix(graph, CALM_AXIS_TOKENS, mixer_pieces(rows, kMixerGroup),
+                     (states + 1) / 2 * 2 * channels)
+        : kNone;
   Node merged = make_node(graph, f.node(gate), kMixer, ins,
-                          {f.out(gate, 0), g ? m->y : kNone, g ? m->bounds : kNone});
-  const calm_type &rows = merged.ins[kMixerS];
-  const std::vector<calm_value> span{value("span", mixer_span(rows.shape[0], rows.shape[1]))};
-  merged.attrs = span;
+                          {f.out(gate, 0), g ? m->y : kNone, before, delta});
+  const std::vector<calm_value> attrs{value("piece", piece)};
+  merged.attrs = attrs;
   if (!has_kernel(merged)) {
     return;
   }
   std::vector<std::uint32_t> parts = m->parts();
   parts.push_back(m->split);
   if (g) {
-    const calm_type a = graph.values[m->a].type;
-    calm_type sums = a;
-    sums.rank = 2;
-    sums.axis0 = CALM_AXIS_NONE;
-    sums.shape[0] = graph.values[m->bounds].type.shape[0];
-    sums.shape[1] = a.shape[0] * (a.shape[1] + 2 + graph.values[m->rank].type.shape[1]);
-    const std::uint32_t part = graph.add_temporary(sums);
+    const std::uint32_t part = add_matrix(graph, CALM_AXIS_NONE, mixer_pieces(rows, piece),
+                                          channels * (states + 2 + rank));
     std::vector<std::uint32_t> grad_ins = ins;
-    for (const std::uint32_t id : {m->y, m->bounds, f.in(g->gate, CALM_GATED_SILU_GRAD_GRAD)}) {
+    for (const std::uint32_t id : {m->y, before, delta, f.in(g->gate, CALM_GATED_SILU_GRAD_GRAD)}) {
       grad_ins.push_back(id);
     }
-    const std::int64_t channels = a.shape[0];
-    const std::int64_t rank = graph.values[m->rank].type.shape[1];
     late.push_back(sum_columns_node(graph, f.node(g->scan), part,
-                                    {{f.out(g->mul, 0), channels * a.shape[1]},
+                                    {{f.out(g->mul, 0), channels * states},
                                      {f.out(g->scan, 5), channels},
                                      {f.out(g->sum, 0), channels},
                                      {f.out(g->weight, 0), channels * rank}}));
     Node grad = make_node(graph, f.node(g->scan), kMixerGrad, std::move(grad_ins),
                           {f.out(g->scan, 0), f.out(g->join, 0), f.out(g->gate, 1), part});
-    grad.attrs = span;
+    grad.attrs = attrs;
     f.replace(g->parts(), std::move(grad));
   }
   f.replace(parts, std::move(merged));

@@ -21,11 +21,12 @@ inline constexpr char kSumColumns[] = "sum_columns";
 /// layer_norm_grad as fused: a sixth input f32 [T, d] is added to grad_x (the residual stream's
 /// gradient); parts of the sums over rows instead of the gradients of weight and bias.
 inline constexpr char kNormGrad[] = CALM_OP_LAYER_NORM_GRAD;
-inline constexpr std::int64_t kNormGradRows = 32;  // that a part is of
+/// That a part is of: few where there are few, so that all multiprocessors have some.
+constexpr std::int64_t norm_grad_rows(std::int64_t rows) { return rows <= 8192 ? 16 : 32; }
 enum NormGradIn : std::uint32_t { kNormGradResidual = CALM_LAYER_NORM_GRAD_GRAD + 1 };
 enum NormGradOut : std::uint32_t {
   kNormGradX,     // f32 [T, d]
-  kNormGradSums,  // f32 [ceil(T / 32), 2 d]: of the weight, then of the bias; or absent
+  kNormGradSums,  // f32 [parts, 2 d]: of the weight, then of the bias; or absent
   kNormGradCopy,  // act [T, d]: grad_x again, or absent
 };
 
@@ -63,29 +64,41 @@ enum MixerIn : std::uint32_t {
 enum MixerOut : std::uint32_t {
   kMixerG,       // act [T, E]
   kMixerY,       // act [T, E], or absent
-  kMixerBounds,  // f32 [C, E, N]: the states that chunks of 64 rows begin with, or absent
+  kMixerStates,  // act [ceil(T / 8), ceil(N / 2), E, 2]: the states before every 8th row, or absent
+  kMixerDelta,   // f32 [T, E]; 0 in rows that belong to no sequence
 };
 
-/// Attribute of it and of its gradient: chunks of 64 rows that a block does one after another.
-/// Blocks hide each other's latency, so several only where there are many.
-inline constexpr std::uint32_t kMixerSpan = 0;
-constexpr std::int64_t mixer_span(std::int64_t rows, std::int64_t channels) {
-  return rows / 64 * (channels / 32) >= 8000 ? 2 : 1;
+/// Attribute of it and of its gradient: rows of a piece, which a block does from one end to the
+/// other; a multiple of 8, at most 256.
+inline constexpr std::uint32_t kMixerPiece = 0;
+inline constexpr std::int64_t kMixerGroup = 8;
+inline constexpr std::int64_t kMixerMostRows = 256;
+constexpr std::int64_t mixer_pieces(std::int64_t rows, std::int64_t piece) {
+  return (rows + piece - 1) / piece;
+}
+/// Short where there is little to do side by side: every scheduler of a card is to have four warps
+/// of 32 channels, and more where that costs little; what pieces hand on costs as much as a few
+/// rows.
+constexpr std::int64_t mixer_piece(std::int64_t rows, std::int64_t channels) {
+  const std::int64_t warps = (channels + 31) / 32;
+  return mixer_pieces(rows, 64) * warps >= 4000   ? 64
+         : mixer_pieces(rows, 32) * warps >= 2000 ? 32
+                                                  : 16;
 }
 
 /// Its gradient. Inputs: those of the mixer, then these.
 enum MixerGradIn : std::uint32_t {
   kMixerGradY = kMixerInputs,  // act [T, E]
-  kMixerGradBounds,            // f32 [C, E, N]
+  kMixerGradStates,            // as the mixer left them
+  kMixerGradDelta,             //
   kMixerGradG,                 // act [T, E]: dL/dg
 };
 enum MixerGradOut : std::uint32_t {
   kMixerGradS,     // act [T, E]: without what comes through q
   kMixerGradQ,     // act [T, W]
   kMixerGradZ,     // act [T, E], columns of a wider tensor
-  kMixerGradSums,  // f32 [C, E (N + 2 + R)]: a chunk's part of the gradients of a_log [E, N], d
-                   // [E], dt_bias [E] and dt_weight [E, R], added up over the chunks by a later
-                   // node
+  kMixerGradSums,  // f32 [pieces, E (N + 2 + R)]: a piece's part of the gradients of a_log [E, N],
+                   // d [E], dt_bias [E] and dt_weight [E, R], added up by a later node
 };
 
 }  // namespace calm::cuda

@@ -37,8 +37,11 @@ constexpr Flexible kFlexible[] = {
     {CALM_OP_CAUSAL_CONV_SILU, bit(CALM_CAUSAL_CONV_SILU_X), bit(CALM_CAUSAL_CONV_SILU_Y), true},
     {kConvGrad, bit(CALM_CAUSAL_CONV_SILU_GRAD_X) | bit(CALM_CAUSAL_CONV_SILU_GRAD_GRAD),
      bit(kConvGradX), true},
-    {kMixer, bit(kMixerS) | bit(kMixerQ) | bit(kMixerZ), bit(kMixerG) | bit(kMixerY), true},
-    {kMixerGrad, bit(kMixerS) | bit(kMixerQ) | bit(kMixerZ) | bit(kMixerGradY) | bit(kMixerGradG),
+    {kMixer, bit(kMixerS) | bit(kMixerQ) | bit(kMixerZ),
+     bit(kMixerG) | bit(kMixerY) | bit(kMixerStates), true},
+    {kMixerGrad,
+     bit(kMixerS) | bit(kMixerQ) | bit(kMixerZ) | bit(kMixerGradY) | bit(kMixerGradStates) |
+         bit(kMixerGradG),
      bit(kMixerGradS) | bit(kMixerGradQ) | bit(kMixerGradZ), true},
     {CALM_OP_CROSS_ENTROPY_GRAD, 0, bit(0), false},
     {kLoss, 0, bit(1), false},

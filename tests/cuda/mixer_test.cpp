@@ -4,6 +4,7 @@
 
 #include <calm/cpp/error.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +26,8 @@ void mixer_grad(const Launch &launch);
 namespace calm::cuda_test {
 namespace {
 
-constexpr std::size_t kChunk = 64;
+constexpr std::size_t kGroup = 8;  // rows that a kept state is before
+constexpr std::size_t kPiece = 64;
 using Numbers = std::vector<double>;
 
 struct Case {
@@ -95,24 +97,26 @@ Inputs inputs_of(const Case &c) {
 }
 
 struct Results {
-  Numbers g, y, bounds, grad_s, grad_q, grad_z, sums;
+  Numbers g, y, states, delta, grad_s, grad_q, grad_z, sums;
 };
 
+std::size_t div_up(std::size_t n, std::size_t by) { return (n + by - 1) / by; }
+/// Numbers before a row: pairs of states, [ceil(N / 2), E, 2].
+std::size_t each_states(const Case &c) { return div_up(c.states, 2) * c.channels * 2; }
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 /// `y`: what the gradient is told of y, as stored; empty: the y computed here.
-Results expected_of(const Case &c, const Inputs &in, const Numbers &y) {
+Results expected_of(const Case &c, const Inputs &in, const Numbers &y, std::size_t piece) {
   const std::size_t channels = c.channels;
   const std::size_t states = c.states;
   const std::size_t width = c.rank + 2 * states;
-  const std::size_t chunks = (in.rows + kChunk - 1) / kChunk;
   const std::size_t wide = channels * (states + 2 + c.rank);
   Results r;
   r.g.assign(in.rows * channels, 0);
-  r.y = r.grad_s = r.grad_z = r.g;
-  r.bounds.assign(chunks * channels * states, 0);
+  r.y = r.delta = r.grad_s = r.grad_z = r.g;
+  r.states.assign(div_up(in.rows, kGroup) * each_states(c), 0);
   r.grad_q.assign(in.rows * width, 0);
-  r.sums.assign(chunks * wide, 0);
+  r.sums.assign(div_up(in.rows, piece) * wide, 0);
   for (std::size_t e = 0; e < channels; ++e) {
     Numbers decay(states);
     for (std::size_t n = 0; n < states; ++n) {
@@ -131,10 +135,11 @@ Results expected_of(const Case &c, const Inputs &in, const Numbers &y) {
           pre[k] += q[i] * in.dt_weight[e * c.rank + i];
         }
         delta[k] = std::log1p(std::exp(-std::abs(pre[k]))) + std::max(pre[k], 0.0);
+        r.delta[t * channels + e] = delta[k];
         double y_t = in.d[e] * in.s[t * channels + e];
         for (std::size_t n = 0; n < states; ++n) {
-          if (t % kChunk == 0) {
-            r.bounds[(t / kChunk * channels + e) * states + n] = h[k][n];
+          if (t % kGroup == 0) {
+            r.states[t / kGroup * each_states(c) + (n / 2 * channels + e) * 2 + n % 2] = h[k][n];
           }
           h[k + 1][n] = std::exp(delta[k] * decay[n]) * h[k][n] +
                         delta[k] * q[c.rank + n] * in.s[t * channels + e];
@@ -150,7 +155,7 @@ Results expected_of(const Case &c, const Inputs &in, const Numbers &y) {
         const std::size_t at = t * channels + e;
         const double *const q = &in.q[t * width];
         double *const grad_q = &r.grad_q[t * width];
-        double *const sums = &r.sums[t / kChunk * wide];
+        double *const sums = &r.sums[t / piece * wide];
         const double z = in.z[at];
         const double gy = in.grad[at] * z * sigmoid(z);
         r.grad_z[at] =
@@ -230,59 +235,82 @@ double within() {
   return std::is_same_v<T, float> ? 1e-5 : 8e-3;
 }
 
+/// Where a sequence begins with one of every 8 rows the state before it is not asked for, nor
+/// behind the last sequence: what is expected is put there.
 template <class T>
-void check_forward(const Case &c, bool training, std::int64_t span = 1) {
-  const Inputs in = inputs_of<T>(c);
-  const Results expected = expected_of(c, in, {});
-  const std::size_t chunks = (in.rows + kChunk - 1) / kChunk;
-  Operands o("mixer");
-  o.i64(span);
-  add_inputs<T>(o, c, in);
-  const T *const g = o.template out<T>(shape({in.rows, c.channels}));
-  const T *y = nullptr;
-  const float *bounds = nullptr;
-  if (training) {
-    y = o.template out<T>(shape({in.rows, c.channels}));
-    bounds = o.template out<float>(shape({chunks, c.channels, c.states}));
-  } else {
-    o.no_out().no_out();
-  }
-  o.run(cuda::mixer, cuda::mixer_plan);
-  expect_near("g", g, expected.g, c.channels, c.channels, within<T>());
-  if (training) {
-    expect_near("y", y, expected.y, c.channels, c.channels, within<T>());
-    expect_near("bounds", bounds, expected.bounds, c.states, c.states, within<float>());
+void forget_unused(const Case &c, const Inputs &in, T *states) {
+  const std::size_t each = each_states(c);
+  for (std::size_t t = 0; t < in.rows; t += kGroup) {
+    bool used = false;
+    for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
+      used = used || (static_cast<std::size_t>(in.offsets[i]) < t &&
+                      t < static_cast<std::size_t>(in.offsets[i + 1]));
+    }
+    if (!used) {
+      std::fill_n(states + t / kGroup * each, each, stored<T>(0));
+    }
   }
 }
 
 template <class T>
-void check_backward(const Case &c, std::int64_t span = 1) {
+void check_forward(const Case &c, bool training, std::size_t piece = kPiece) {
   const Inputs in = inputs_of<T>(c);
-  const Results forward = expected_of(c, in, {});
+  const Results expected = expected_of(c, in, {}, piece);
+  const std::size_t groups = div_up(in.rows, kGroup);
+  Operands o("mixer");
+  o.i64(static_cast<std::int64_t>(piece));
+  add_inputs<T>(o, c, in);
+  const T *const g = o.template out<T>(shape({in.rows, c.channels}));
+  const T *y = nullptr;
+  T *states = nullptr;
+  if (training) {
+    y = o.template out<T>(shape({in.rows, c.channels}));
+    states = o.template out<T>(shape({groups, each_states(c)}));
+  } else {
+    o.no_out().no_out();
+  }
+  const float *const delta = o.template out<float>(shape({in.rows, c.channels}));
+  o.run(cuda::mixer, cuda::mixer_plan);
+  expect_near("g", g, expected.g, c.channels, c.channels, within<T>());
+  expect_near("delta", delta, expected.delta, c.channels, c.channels, within<float>());
+  if (training) {
+    expect_near("y", y, expected.y, c.channels, c.channels, within<T>());
+    forget_unused(c, in, states);
+    expect_near("states", states, expected.states, 1, 1, within<T>());
+  }
+}
+
+template <class T>
+void check_backward(const Case &c, std::size_t piece = kPiece) {
+  const Inputs in = inputs_of<T>(c);
+  const Results forward = expected_of(c, in, {}, piece);
   Numbers y = forward.y;
   for (double &v : y) {
     v = value_of(stored<T>(v));
   }
-  const Results expected = expected_of(c, in, y);
+  const Results expected = expected_of(c, in, y, piece);
   const std::size_t width = c.rank + 2 * c.states;
-  const std::size_t chunks = (in.rows + kChunk - 1) / kChunk;
+  const std::size_t each = each_states(c);
   const std::size_t sums_width = c.channels * (c.states + 2 + c.rank);
   Operands o("mixer_grad");
-  o.i64(span);
+  o.i64(static_cast<std::int64_t>(piece));
   add_inputs<T>(o, c, in);
   o.in(spread<T>(y, c.channels, c.channels), shape({in.rows, c.channels}))
-      .in(spread<float>(forward.bounds, c.states, c.states), shape({chunks, c.channels, c.states}))
+      .in(spread<T>(forward.states, each, each), shape({div_up(in.rows, kGroup), each}))
+      .in(spread<float>(forward.delta, c.channels, c.channels), shape({in.rows, c.channels}))
       .in(spread<T>(in.grad, c.channels, c.channels), shape({in.rows, c.channels}));
   const T *const grad_s = o.template out<T>(shape({in.rows, c.channels}));
   const T *const grad_q = o.template out<T>(shape({in.rows, width}), stride(width + c.apart));
   const T *const grad_z =
       o.template out<T>(shape({in.rows, c.channels}), stride(c.channels + c.apart));
-  const float *const sums = o.template out<float>(shape({chunks, sums_width}));
+  const float *const sums = o.template out<float>(shape({div_up(in.rows, piece), sums_width}));
   o.run(cuda::mixer_grad, cuda::mixer_grad_plan);
+  // The sums over rows see what has been rounded: the states before every 8th row, products.
+  const double of_sums = std::is_same_v<T, float> ? 4 * within<float>() : within<T>();
   expect_near("grad_s", grad_s, expected.grad_s, c.channels, c.channels, within<T>());
   expect_near("grad_q", grad_q, expected.grad_q, width, width + c.apart, within<T>());
   expect_near("grad_z", grad_z, expected.grad_z, c.channels, c.channels + c.apart, within<T>());
-  expect_near("sums", sums, expected.sums, sums_width, sums_width, 4 * within<float>());
+  expect_near("sums", sums, expected.sums, sums_width, sums_width, of_sums);
 }
 
 const std::vector<std::size_t> kAwkward = {0, 1, 63, 64, 65, 200, 0};
@@ -307,12 +335,69 @@ TEST(MixerAlone, NeedsNoBoundsWhereNobodyAsks) {
   check_forward<float>({"", 5, 16, 4, {100, 90}, 5, 0}, false);
 }
 
-TEST(MixerAlone, GoesThroughSeveralChunksABlock) {
+TEST(MixerAlone, GoesThroughPiecesOfAnyLength) {
   const Case c{"", 2, 2, 1, {1, 300, 62, 65, 0, 700, 129}, 100, 0};
-  for (const std::int64_t span : {2, 3, 8}) {
-    check_forward<float>(c, true, span);
-    check_backward<float>(c, span);
-    check_backward<__nv_bfloat16>(c, span);
+  for (const std::size_t piece : {8UL, 16UL, 128UL, 256UL}) {
+    check_forward<float>(c, true, piece);
+    check_backward<float>(c, piece);
+    check_backward<__nv_bfloat16>(c, piece);
+  }
+}
+
+TEST(MixerAlone, ReadsWholeRows) {
+  const Case c{"", 128, 16, 4, {33, 150, 7, 90}, 40, 0};
+  check_forward<__nv_bfloat16>(c, true, 16);
+  check_backward<float>(c, 16);
+  check_backward<__nv_bfloat16>(c, 16);
+}
+
+TEST(MixerAlone, AddsUpOverWarpsAndBlocks) {
+  for (const std::size_t channels : {64UL, 70UL, 130UL, 192UL}) {
+    const Case c{"", channels, 3, 2, {1, 20, 12}, 1, 1};
+    check_forward<float>(c, true, 16);
+    check_backward<float>(c, 16);
+    check_backward<__nv_bfloat16>(c, 16);
+  }
+}
+
+TEST(MixerAlone, KeepsWhatIsNoNumberInItsSequence) {
+  const Case c{"", 3, 4, 1, {5, 20, 6}, 2, 0};
+  Inputs in = inputs_of<float>(c);
+  in.s[8 * c.channels] = std::nan("");  // of the second sequence
+  Operands forward("mixer");
+  forward.i64(16);
+  add_inputs<float>(forward, c, in);
+  const float *const g = forward.out<float>(shape({in.rows, c.channels}));
+  const float *const y = forward.out<float>(shape({in.rows, c.channels}));
+  const float *const states = forward.out<float>(shape({div_up(in.rows, kGroup), each_states(c)}));
+  const float *const delta = forward.out<float>(shape({in.rows, c.channels}));
+  forward.run(cuda::mixer, cuda::mixer_plan);
+  Operands back("mixer_grad");
+  back.i64(16);
+  add_inputs<float>(back, c, in);
+  const auto copy = [](const float *from, std::size_t n) {
+    return std::vector<float>(from, from + n);
+  };
+  back.in(copy(y, in.rows * c.channels), shape({in.rows, c.channels}))
+      .in(copy(states, div_up(in.rows, kGroup) * each_states(c)),
+          shape({div_up(in.rows, kGroup), each_states(c)}))
+      .in(copy(delta, in.rows * c.channels), shape({in.rows, c.channels}))
+      .in(spread<float>(in.grad, c.channels, c.channels), shape({in.rows, c.channels}));
+  const float *const grad_s = back.out<float>(shape({in.rows, c.channels}));
+  back.out<float>(shape({in.rows, 9}));  // its sums go by eight rows: the matrix unit's 0 * NaN
+  const float *const grad_z = back.out<float>(shape({in.rows, c.channels}));
+  back.out<float>(shape({div_up(in.rows, 16), c.channels * 7}));
+  back.run(cuda::mixer_grad, cuda::mixer_grad_plan);
+  EXPECT_TRUE(std::isnan(g[8 * c.channels]));
+  for (std::size_t t = 0; t < in.rows; ++t) {
+    if (t >= 5 && t < 25) {
+      continue;
+    }
+    for (std::size_t e = 0; e < c.channels; ++e) {
+      const std::size_t at = t * c.channels + e;
+      EXPECT_TRUE(std::isfinite(g[at]) && std::isfinite(grad_s[at]) && std::isfinite(grad_z[at]))
+          << "row " << t << " channel " << e;
+    }
   }
 }
 

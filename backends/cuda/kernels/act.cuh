@@ -5,6 +5,8 @@
 
 #include <cuda_bf16.h>
 
+#include <type_traits>
+
 #include "cuda/kernels/device.cuh"
 
 namespace calm::cuda {
@@ -42,6 +44,15 @@ template <>
 struct ActPair<Bf16> {
   using Type = __nv_bfloat162;
 };
+
+template <class Pair>
+__device__ inline Pair narrow_pair(float x, float y) {
+  if constexpr (std::is_same_v<Pair, float2>) {
+    return make_float2(x, y);
+  } else {
+    return __floats2bfloat162_rn(x, y);
+  }
+}
 
 /// body.operator()<T>() with the type that activations of this dtype are stored in.
 template <class Body>

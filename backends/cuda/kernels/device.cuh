@@ -70,11 +70,23 @@ __device__ inline Sigmoid sigmoid_pair(float x) {
 
 /// x, but never -infinity, so that x * 0 = 0 there; NaN stays NaN.
 __device__ inline float bounded_below(float x) {
+#ifdef __CUDACC__
+  float y;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(x), "f"(-3.402823466e38F));
+  return y;
+#else  // tests/cuda
   return x < -3.402823466e38F ? -3.402823466e38F : x;
+#endif
 }
 __device__ inline float bounded(float x) {
   x = bounded_below(x);
+#ifdef __CUDACC__
+  float y;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(y) : "f"(x), "f"(3.402823466e38F));
+  return y;
+#else
   return x > 3.402823466e38F ? 3.402823466e38F : x;
+#endif
 }
 
 /// x sigmoid(x) and its derivative sigmoid(x) (1 + x (1 - sigmoid(x))).

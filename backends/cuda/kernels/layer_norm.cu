@@ -80,9 +80,8 @@ struct GradOperands {
   T *copy;      // of grad_x, or null
   float *sums;  // [blocks, 2 d]: weight sums, then bias sums; or null
   int rows, d;
+  int part;  // rows of a block
 };
-
-constexpr int kGradRows = static_cast<int>(kNormGradRows);  // of a block
 
 /// A row of which each lane has kEach columns, in registers: with as many columns in all, the sums
 /// over the block's rows too. Shared memory: 2 d sums a warp.
@@ -92,8 +91,8 @@ __global__ void __launch_bounds__(kThreads) grad_kernel(GradOperands<T> o) {
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int warps = static_cast<int>(blockDim.x) / kWarp;
-  const int first = static_cast<int>(blockIdx.x) * kGradRows;
-  const int end = min(o.rows, first + kGradRows);
+  const int first = static_cast<int>(blockIdx.x) * o.part;
+  const int end = min(o.rows, first + o.part);
   constexpr float kWidth = kEach * kWarp;
   float weight[kEach];
   float sum_weight[kEach] = {};
@@ -166,8 +165,8 @@ __global__ void __launch_bounds__(kThreads) wide_grad_kernel(GradOperands<T> o) 
     own[i] = 0;
   }
   __syncwarp();
-  const int first = static_cast<int>(blockIdx.x) * kGradRows;
-  const int end = min(o.rows, first + kGradRows);
+  const int first = static_cast<int>(blockIdx.x) * o.part;
+  const int end = min(o.rows, first + o.part);
   const float width = static_cast<float>(o.d);
   for (int t = first + warp; t < end; t += warps) {
     const std::size_t at = static_cast<std::size_t>(t) * static_cast<std::size_t>(o.d);
@@ -218,7 +217,8 @@ std::size_t grad_warps(std::size_t d) {
 template <class T>
 void run_grad(const GradOperands<T> &o, cudaStream_t stream) {
   const auto d = static_cast<std::size_t>(o.d);
-  const unsigned blocks = blocks_of(static_cast<std::size_t>(o.rows), kGradRows);
+  const unsigned blocks =
+      blocks_of(static_cast<std::size_t>(o.rows), static_cast<std::size_t>(o.part));
   const auto launch = [&](auto *kernel, std::size_t warps) {
     const std::size_t shared = shared_bytes(d, warps);
     if (shared > kPlainShared) {
@@ -287,6 +287,7 @@ void layer_norm_grad(const Launch &launch) {
     o.copy = launch.out<T>(kNormGradCopy);
     o.rows = launch.extent(CALM_LAYER_NORM_GRAD_X, 0);
     o.d = launch.extent(CALM_LAYER_NORM_GRAD_X, 1);
+    o.part = static_cast<int>(norm_grad_rows(o.rows));
     run_grad(o, launch.stream());
   });
 }

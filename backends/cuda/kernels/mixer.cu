@@ -1,246 +1,272 @@
 // The selective scan of a block with its step sizes in front and its gate behind (fused.hpp).
-//
-// A thread holds 4 states of one channel. Step sizes, inputs and gates of a chunk are made where
-// lanes are channels and lie in shared memory while the scan goes over its rows.
 #include "cuda/kernels/mixer.cuh"
 
 namespace calm::cuda {
 namespace {
 
-constexpr int kLanes = 4;                   // of a channel
-constexpr int kYStride = kMixChannels + 4;  // a warp's four rows of eight channels: all banks
-constexpr int kBlocks = 6;                  // a multiprocessor
-
 template <class T>
 struct Forward : Mixer<T> {
-  T *g, *y;
-  float *bounds;
-  int g_stride, y_stride;
-  float *local;      // [spans, E, N]: the last state of a span whose last sequence goes on
-  float *delta_sum;  // [spans, E]
+  Rows<T> g, y;
+  Rows<float> delta_out;
+  Rows<typename ActPair<T>::Type> states_before;  // null: not asked for
 };
 
-/// A chunk in shared memory.
+/// The step sizes of one channel: softplus of a row of q's first part times these, plus bias.
 template <int kR>
-struct Tile {
-  float2 step[kChunk * kMixChannels];  // delta, delta s
-  QTile<kR> q;
-};
+struct StepSize {
+  float w[kR];
+  float bias;
 
-/// delta and delta s of the live rows of a chunk, 0 and 0 of the others.
-template <int kR, class T>
-__device__ void load_steps(Tile<kR> &tile, const Forward<T> &o, const StepSize<kR> &size,
-                           const OwnRows &own, int channel) {
-  const int lane = own.lane();
-  const T *const from = own.at(o.s + channel, o.s_stride);
-#pragma unroll 1
-  for (int k0 = 0; k0 < kMixEach; k0 += kMixBatch) {
-    const unsigned live = own.live >> k0;
-    const T *const s_row = own_row(from, o.s_stride, k0);
-    float s[kMixBatch];
+  template <class T>
+  __device__ StepSize(const Mixer<T> &o, const MixerPlace &place) : bias(o.dt_bias[place.channel]) {
+    const float *const from = o.dt_weight + static_cast<std::ptrdiff_t>(place.channel) * o.rank;
 #pragma unroll
-    for (int k = 0; k < kMixBatch; ++k) {
-      s[k] = (live >> k & 1U) != 0 ? widen(*own_row(s_row, o.s_stride, k)) : 0;
-    }
-#pragma unroll
-    for (int k = 0; k < kMixBatch; ++k) {
-      const int r = own.warp() + (k0 + k) * kMixWarps;
-      const float step = size(tile.q.dt(r));
-      const float delta = (live >> k & 1U) != 0 ? step : 0;
-      tile.step[r * kMixChannels + lane] = make_float2(delta, delta * s[k]);
+    for (int i = 0; i < kR; ++i) {
+      w[i] = i < o.rank ? from[i] : 0;
     }
   }
-}
 
-/// From the sums over states: y and g.
-template <class T>
-__device__ void store_rows(const float *tile_y, const Forward<T> &o, const OwnRows &own,
-                           int channel, float skip) {
-  const T *const from = own.at(o.s + channel, o.s_stride);
-  const T *const gates = own.at(o.z + channel, o.z_stride);
-  T *const g_row = own.at(o.g + channel, o.g_stride);
-  T *const y_row = o.y == nullptr ? nullptr : own.at(o.y + channel, o.y_stride);
-#pragma unroll 1
-  for (int k0 = 0; k0 < kMixEach; k0 += kMixBatch) {
-    const unsigned live = own.live >> k0;
-    float s[kMixBatch];
-    float z[kMixBatch];
+  template <class T>
+  __device__ void of(const QTile<kR, T> &q, int row, const Group &group,
+                     float (&delta)[kGroup]) const {
 #pragma unroll
-    for (int k = 0; k < kMixBatch; ++k) {
-      const bool is_live = (live >> k & 1U) != 0;
-      s[k] = is_live ? widen(*own_row(from, o.s_stride, k0 + k)) : 0;
-      z[k] = is_live ? widen(*own_row(gates, o.z_stride, k0 + k)) : 0;
+    for (int k = 0; k < kGroup; ++k) {
+      delta[k] = bias;
     }
 #pragma unroll
-    for (int k = 0; k < kMixBatch; ++k) {
-      const int r = own.warp() + (k0 + k) * kMixWarps;
-      if (k0 + k < own.n) {
-        const float y = tile_y[r * kYStride + own.lane()] + skip * s[k];
-        store_act(own_row(g_row, o.g_stride, k0 + k),
-                  y * (bounded_below(z[k]) * sigmoid_fast(z[k])));
-        if (y_row != nullptr) {
-          store_act(own_row(y_row, o.y_stride, k0 + k), y);
-        }
+    for (int i = 0; i < kR; ++i) {
+      float dt[kGroup];
+      load_eight(q.dt(i, row), dt);
+#pragma unroll
+      for (int k = 0; k < kGroup; ++k) {
+        delta[k] += dt[k] * w[i];
       }
     }
+#pragma unroll
+    for (int k = 0; k < kGroup; ++k) {
+      delta[k] = group.is_live(k) ? softplus_fast(delta[k]) : 0;
+    }
   }
-}
+};
 
+/// A warp's shared memory in the first launch.
+template <class T>
+struct LocalRows {
+  LanePairs a, h;
+  WarpRows<T> s;
+  WarpRows<float> delta;
+};
+
+/// Step sizes of all rows, and what a piece alone leaves of a sequence that goes on behind it.
 template <int kR, class T>
-__global__ void __launch_bounds__(kScanThreads, kBlocks) local_kernel(Forward<T> o) {
-  __shared__ Chunk chunk;
-  __shared__ __align__(16) Tile<kR> tile;
-  const int index = static_cast<int>(blockIdx.x);
-  const int end = min((index + 1) * o.span, o.chunks);
-  tile.q.clear();
-  load_chunk(chunk, (end - 1) * kChunk, o.offsets, o.sequences, o.rows);
-  if (!chunk.goes_on()) {
-    return;
-  }
-  const int begin = max(chunk.begin[kChunk - 1], index * o.span * kChunk);
-  const int first_channel = static_cast<int>(blockIdx.y) * kMixChannels;
-  const int lane_channel = static_cast<int>(threadIdx.x) / kLanes;
-  const int state = static_cast<int>(threadIdx.x) % kLanes * kOwnStates;
-  const Cells<kOwnStates> cells(o, first_channel + lane_channel, state);
-  const int channel = first_channel + static_cast<int>(threadIdx.x) % kWarp;
-  const StepSize<kR> size(o, channel);
-  float a[kOwnStates];
-  cells.load_decay(o.a_log, a);
-  float h[kOwnStates] = {};
+__global__ void __launch_bounds__(kMixThreads, 6) local_kernel(Forward<T> o) {
+  __shared__ __align__(8) Piece piece;
+  __shared__ QTile<kR, T> q;
+  __shared__ LocalRows<T> warps[kMixWarps];
+  const MixerPlace place(o);
+  LocalRows<T> &warp = warps[place.warp];
+  const LiveRows live(o);
+  const StepSize<kR> size(o, place);
+  q.fetch(o, place, place.first, live);
+  end_batch();
+  load_decay(o, place, warp.a);
+  clear(warp.h, place);
+  piece.load(o, place);
+  const bool goes_on = piece.goes_on(place);
+  const int begin = goes_on ? piece.last_begin : o.rows;  // of the rows that are handed on
   float sum = 0;
 #pragma unroll 1
-  for (int c = begin / kChunk; c < end; ++c) {
-    const int skipped = max(begin - c * kChunk, 0);
-    const OwnRows own(o, c * kChunk, skipped, kChunk);
-    tile.q.load(o, own);
-    __syncthreads();
-    load_steps(tile, o, size, own, min(channel, o.channels - 1));
-    __syncthreads();
-#pragma unroll 4
-    for (int r = skipped; r < kChunk; ++r) {
-      const float2 step = tile.step[r * kMixChannels + lane_channel];
-      const Four b(tile.q.b(r) + state);
-      sum += step.x;
+  for (int first = 0; first < place.n; first += kGroup) {
+    const int row = first % kMixTile;
+    if (row == 0) {
+      wait_for_fetches();
+      __syncthreads();  // nobody reads the rows before any more
+      q.unpack(place);
+      if (first + kMixTile < place.n) {
+        q.fetch(o, place, place.first + first + kMixTile, live);
+        end_batch();
+      }
+      __syncthreads();
+    }
+    const Group group(o, place, first / kGroup, live.begin, live.end);
+    const Group own(o, place, first / kGroup, begin, live.end);
+    if (own.live != 0) {
+      warp.s.fetch(o, o.s, place, own);
+      end_batch();
+    }
+    float delta[kGroup];
+    size.of(q, row, group, delta);
+    warp.delta.store(o, o.delta_out, place, group, delta);
+    if (own.live == 0) {
+      continue;
+    }
+    wait_for_fetches();
+    float u[kGroup];
+    warp.s.get(place, u);
+    __syncwarp();
 #pragma unroll
-      for (int j = 0; j < kOwnStates; ++j) {
-        h[j] = exp2_fast(step.x * a[j]) * h[j] + step.y * b[j];
+    for (int k = 0; k < kGroup; ++k) {
+      delta[k] = own.is_live(k) ? delta[k] : 0;
+      u[k] *= delta[k];
+      sum += delta[k];
+    }
+#pragma unroll 1
+    for (int pair = 0; pair < kMixPairs; ++pair) {
+      const float2 a = warp.a[pair][place.lane];
+      float2 h = warp.h[pair][place.lane];
+#pragma unroll
+      for (int e = 0; e < 2; ++e) {
+        float b[kGroup];
+        load_eight(q.b(2 * pair + e, row), b);
+#pragma unroll
+        for (int k = 0; k < kGroup; ++k) {
+          part(h, e) = exp2_fast(delta[k] * part(a, e)) * part(h, e) + u[k] * b[k];
+        }
+      }
+      warp.h[pair][place.lane] = h;
+    }
+  }
+  if (goes_on) {
+    store_alone(o, place, warp.h, sum);
+  }
+}
+
+/// A warp's shared memory in the last launch.
+template <class T>
+struct ScanRows {
+  LanePairs a, h;
+  WarpRows<T> s, z, g, y;
+  WarpRows<float> delta;
+
+  __device__ void fetch(const Forward<T> &o, const MixerPlace &place, const Group &group) {
+    s.fetch(o, o.s, place, group);
+    z.fetch(o, o.z, place, group);
+    delta.fetch(o, o.delta, place, group);
+  }
+};
+
+/// Through eight rows: adds to y all but the skip. `to`: where the states before them are kept.
+template <bool kPlain, int kR, class T, class Pair>
+__device__ void scan_rows(ScanRows<T> &own, const QTile<kR, T> &q, int row, const Starts &starts,
+                          const float (&delta)[kGroup], const float (&u)[kGroup],
+                          float (&y)[kGroup], Pair *to, int pairs, int stride) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+#pragma unroll 1
+  for (int pair = 0; pair < kMixPairs; ++pair) {
+    const float2 a = own.a[pair][lane];
+    float2 h = own.h[pair][lane];
+    if (pair < pairs) {
+      store_act(to, h);
+      to += stride;
+    }
+#pragma unroll
+    for (int e = 0; e < 2; ++e) {
+      float b[kGroup];
+      float c[kGroup];
+      load_eight(q.b(2 * pair + e, row), b);
+      load_eight(q.c(2 * pair + e, row), c);
+#pragma unroll
+      for (int k = 0; k < kGroup; ++k) {
+        const float before = !kPlain && starts.at(k) ? 0 : part(h, e);
+        part(h, e) = exp2_fast(delta[k] * part(a, e)) * before + u[k] * b[k];
+        y[k] += c[k] * part(h, e);
       }
     }
-    __syncthreads();
-  }
-  cells.store(h, o.local + static_cast<std::size_t>(index) * o.state_size());
-  if (cells.n > 0 && state == 0) {
-    o.delta_sum[index * o.channels + first_channel + lane_channel] = sum;
+    own.h[pair][lane] = h;
   }
 }
 
 template <int kR, class T>
-__global__ void __launch_bounds__(kScanThreads, kBlocks) scan_kernel(Forward<T> o) {
-  __shared__ Chunk chunk;
-  __shared__ __align__(16) Tile<kR> tile;
-  __shared__ float tile_y[kChunk * kYStride];
-  const int index = static_cast<int>(blockIdx.x);
-  const int first_channel = static_cast<int>(blockIdx.y) * kMixChannels;
-  const int lane_channel = static_cast<int>(threadIdx.x) / kLanes;
-  const int lane = static_cast<int>(threadIdx.x) % kLanes;
-  const int state = lane * kOwnStates;
-  const Cells<kOwnStates> cells(o, first_channel + lane_channel, state);
-  const int channel = first_channel + static_cast<int>(threadIdx.x) % kWarp;
-  const int own_channel = min(channel, o.channels - 1);
-  const StepSize<kR> size(o, channel);
-  const float skip = o.d[own_channel];
-  float a[kOwnStates];
-  cells.load_decay(o.a_log, a);
-  float h[kOwnStates] = {};
-  tile.q.clear();
-  const int end = min((index + 1) * o.span, o.chunks);
+__global__ void __launch_bounds__(kMixThreads, 6) scan_kernel(Forward<T> o) {
+  __shared__ __align__(8) Piece piece;
+  __shared__ QTile<kR, T> q;
+  __shared__ ScanRows<T> warps[kMixWarps];
+  const MixerPlace place(o);
+  ScanRows<T> &own = warps[place.warp];
+  const LiveRows live(o);
+  own.fetch(o, place, Group(o, place, 0, live.begin, live.end));
+  q.fetch(o, place, place.first, live);
+  end_batch();
+  load_decay(o, place, own.a);
+  const float skip = o.d[place.channel];
+  piece.load(o, place);
+  if (piece.continues(place)) {
+    load_handed(o, place, static_cast<int>(blockIdx.x) - 1, own.h);
+  } else {
+    clear(own.h, place);
+  }
+  const int pairs = o.states_before.at != nullptr && place.live ? pairs_of(o) : 0;
 #pragma unroll 1
-  for (int c = index * o.span; c < end; ++c) {
-    load_chunk(chunk, c * kChunk, o.offsets, o.sequences, o.rows);
-    const std::uint64_t starts = starts_of(chunk);
-    const OwnRows own(o, chunk);
-    const bool continues = chunk.continues();
-    if (!continues) {
-      h[0] = h[1] = h[2] = h[3] = 0;
-    } else if (c == index * o.span) {
-      // From the span in which the sequence begins on.
-      int from = chunk.begin[0] / (o.span * kChunk);
-      cells.load(o.local + static_cast<std::size_t>(from) * o.state_size(), h);
-#pragma unroll 2
-      for (++from; from < index; ++from) {
-        const float sum =
-            cells.n > 0 ? o.delta_sum[from * o.channels + first_channel + lane_channel] : 0;
-        float alone[kOwnStates];
-        cells.load(o.local + static_cast<std::size_t>(from) * o.state_size(), alone);
-#pragma unroll
-        for (int j = 0; j < kOwnStates; ++j) {
-          h[j] = alone[j] + exp2_fast(a[j] * sum) * h[j];
-        }
+  for (int first = 0; first < place.n; first += kGroup) {
+    const int row = first % kMixTile;
+    if (row == 0) {
+      wait_for_fetches();
+      __syncthreads();  // nobody reads the rows before any more
+      q.unpack(place);
+      if (first + kMixTile < place.n) {
+        q.fetch(o, place, place.first + first + kMixTile, live);
+        end_batch();
       }
+      __syncthreads();
     }
-    if (o.bounds != nullptr) {
-      cells.store(h, o.bounds + static_cast<std::size_t>(c) * o.state_size());
+    const int number = first / kGroup;
+    const Group group(o, place, number, live.begin, live.end);
+    const Starts starts(piece, number);
+    float delta[kGroup];
+    float s[kGroup];
+    float z[kGroup];
+    wait_for_fetches();
+    own.delta.get(place, delta);
+    own.s.get(place, s);
+    own.z.get(place, z);
+    __syncwarp();
+    if (first + kGroup < place.n) {
+      own.fetch(o, place, Group(o, place, number + 1, live.begin, live.end));
+      end_batch();
     }
-    tile.q.load(o, own);
-    __syncthreads();
-    load_steps(tile, o, size, own, own_channel);
-    __syncthreads();
-    // Four rows; where no sequence begins, nothing holds up the next row's loads.
-    const auto rows = [&]<bool kPlain>(int four) {
-      float sums[4] = {};
+    float u[kGroup];
+    float y[kGroup];
 #pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        const int r = four + k;
-        const bool start = !kPlain && ((starts >> r) & 1U) != 0;
-        const float2 step = tile.step[r * kMixChannels + lane_channel];
-        const Four b(tile.q.b(r) + state);
-        const Four c_row(tile.q.c(r) + state);
+    for (int k = 0; k < kGroup; ++k) {
+      u[k] = delta[k] * s[k];
+      y[k] = skip * s[k];
+    }
+    auto *const to = o.states_before.row(group.first / kGroup * pairs_of(o)) + place.channel;
+    if (starts.any()) {
+      scan_rows<false>(own, q, row, starts, delta, u, y, to, pairs, o.channels);
+    } else {
+      scan_rows<true>(own, q, row, starts, delta, u, y, to, pairs, o.channels);
+    }
+    float g[kGroup];
 #pragma unroll
-        for (int j = 0; j < kOwnStates; ++j) {
-          h[j] = exp2_fast(step.x * a[j]) * (start ? 0 : h[j]) + step.y * b[j];
-          sums[k] += c_row[j] * h[j];
-        }
-      }
-      const float sum = sum_lanes<kLanes>(sums);
-      tile_y[(four + lane) * kYStride + lane_channel] = sum;
-    };
-#pragma unroll 2
-    for (int four = 0; four < kChunk; four += 4) {
-      if (((starts >> four) & 15U) == 0) {
-        rows.template operator()<true>(four);
-      } else {
-        rows.template operator()<false>(four);
-      }
+    for (int k = 0; k < kGroup; ++k) {
+      g[k] = y[k] * (bounded_below(z[k]) * sigmoid_fast(z[k]));
     }
-    __syncthreads();
-    if (channel < o.channels) {
-      store_rows(tile_y, o, own, channel, skip);
+    own.g.store(o, o.g, place, group, g);
+    if (o.y.at != nullptr) {
+      own.y.store(o, o.y, place, group, y);
     }
-    __syncthreads();  // before the next chunk
   }
 }
 
 template <class T, int kR>
 void run(const Launch &launch) {
-  Forward<T> o{};
-  static_cast<Mixer<T> &>(o) = mixer_of<T>(launch);
   Scratch scratch(launch.scratch());
-  const MixerWork work(scratch, launch.node());
-  o.local = work.local;
-  o.delta_sum = work.delta_sum;
-  o.g = launch.out<T>(kMixerG);
-  o.y = launch.out<T>(kMixerY);
-  o.bounds = launch.out<float>(kMixerBounds);
-  o.g_stride = static_cast<int>(launch.out_stride(kMixerG));
-  o.y_stride = o.y == nullptr ? 0 : static_cast<int>(launch.out_stride(kMixerY));
-  const dim3 grid = mixer_grid(o);
-  if (grid.x == 0 || grid.y == 0) {
+  Forward<T> o{};
+  static_cast<Mixer<T> &>(o) = mixer_of<T>(launch, MixerWork(scratch, launch.node()));
+  o.g = rows_out<T>(launch, kMixerG);
+  o.y = rows_out<T>(launch, kMixerY);
+  o.states_before = {launch.out<typename ActPair<T>::Type>(kMixerStates), o.channels};
+  o.delta_out = rows_out<float>(launch, kMixerDelta);
+  o.delta = {o.delta_out.at, o.delta_out.stride};
+  o.aligned = o.aligned && o.g.is_aligned() && o.y.is_aligned() && o.delta.is_aligned();
+  const MixerGrid grid(o);
+  if (grid.empty()) {
     return;
   }
-  if (grid.x > 1) {
-    local_kernel<kR, T><<<grid, kScanThreads, 0, launch.stream()>>>(o);
-  }
-  scan_kernel<kR, T><<<grid, kScanThreads, 0, launch.stream()>>>(o);
+  local_kernel<kR, T><<<grid.blocks, grid.threads(), 0, launch.stream()>>>(o);
+  hand_on<false, T>(o, launch.stream());
+  scan_kernel<kR, T><<<grid.blocks, grid.threads(), 0, launch.stream()>>>(o);
 }
 
 }  // namespace

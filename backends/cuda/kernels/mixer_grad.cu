@@ -7,393 +7,367 @@
 //   grad_z  = dL/dg y silu'(z)
 // and sums over rows of dh w h[t-1] delta a (a_log), gy s (d), dpre (dt_bias), dpre q (dt_weight).
 //
-// As forward, a first launch finds what each span of chunks alone hands to the one before it. Then
-// every block goes through its span from the last chunk to the first: forward through a chunk from
-// `bounds`, keeping h at every 8th row; then 8 rows at a time from the last, forward again keeping
-// h and w in registers, and back. There a thread holds 2 states of 2 channels, so that sums over
-// channels and sums over states both begin within a thread. Sums over channels go by shuffles,
-// where activations are bf16 by the matrix unit (factors cut to tf32, sums in f32), then warps in
-// order, groups of 32 channels in order; sums over rows by chunks.
+// As forward, a first launch finds what each piece alone hands to the one before it and a second
+// adds what comes through it. Then every block goes through its piece from the last eight rows to
+// the first: forward through them from the states kept by the mixer, and back. Sums over channels
+// go by the matrix unit: where activations are bf16 with factors cut to TF32 (sums are f32), else
+// in two parts.
 #include "cuda/kernels/mixer_grad.cuh"
+
+#include <type_traits>
 
 #include "cuda/error.hpp"
 
 namespace calm::cuda {
 namespace {
 
-constexpr int kLocalLanes = 4;  // of a channel, in the first launch
+template <class T>
+struct Backward : Mixer<T> {
+  Rows<const T> y, grad;
+  Rows<T> grad_s, grad_q, grad_z;
+  Rows<const typename ActPair<T>::Type> states_before;
+  float *sums;
+  float *partial;  // [groups of channels, T, R + 2 N]
+};
 
-template <int kR>
-struct LocalShared {
-  float2 step[kChunk * kMixChannels];  // delta, gy
-  QTile<kR> q;
-  Chunk chunk;
+/// A warp's shared memory in the first launch.
+template <class T>
+struct LocalRows {
+  LanePairs a, carry;
+  WarpRows<T> z, grad;
+  WarpRows<float> delta;
+
+  __device__ void fetch(const Backward<T> &o, const MixerPlace &place, const Group &group) {
+    z.fetch(o, o.z, place, group);
+    grad.fetch(o, o.grad, place, group);
+    delta.fetch(o, o.delta, place, group);
+  }
 };
 
 template <int kR, class T>
-__global__ void __launch_bounds__(kScanThreads, 6) local_kernel(MixerBackward<T> o) {
-  __shared__ __align__(16) LocalShared<kR> shared;
-  const int index = static_cast<int>(blockIdx.x);
-  const int first_chunk = index * o.span;
-  shared.q.clear();
-  load_chunk(shared.chunk, first_chunk * kChunk, o.offsets, o.sequences, o.rows);
-  if (!shared.chunk.continues()) {
+__global__ void __launch_bounds__(kMixThreads, 6) local_kernel(Backward<T> o) {
+  __shared__ __align__(8) Piece piece;
+  __shared__ QTile<kR, T> q;
+  __shared__ LocalRows<T> warps[kMixWarps];
+  const MixerPlace place(o);
+  LocalRows<T> &own = warps[place.warp];
+  const LiveRows live(o);
+  load_decay(o, place, own.a);
+  clear(own.carry, place);
+  piece.load(o, place);
+  if (!piece.continues(place)) {
     return;
   }
-  const int end = min(shared.chunk.end[0], (first_chunk + o.span) * kChunk);
-  const int first_channel = static_cast<int>(blockIdx.y) * kMixChannels;
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int lane_channel = static_cast<int>(threadIdx.x) / kLocalLanes;
-  const int state = static_cast<int>(threadIdx.x) % kLocalLanes * kOwnStates;
-  const Cells<kOwnStates> cells(o, first_channel + lane_channel, state);
-  const StepSize<kR> size(o, first_channel + lane);
-  const int own_channel = min(first_channel + lane, o.channels - 1);
-  float a[kOwnStates];
-  cells.load_decay(o.a_log, a);
-  float carry[kOwnStates] = {};
+  const int end = min(piece.first_end, place.first + place.n);
+  const int last = (end - 1 - place.first) / kGroup;
+  own.fetch(o, place, Group(o, place, last, live.begin, end));
+  q.fetch(o, place, place.first + last * kGroup / kMixTile * kMixTile, live);
+  end_batch();
   float sum = 0;
 #pragma unroll 1
-  for (int c = (end - 1) / kChunk; c >= first_chunk; --c) {
-    const int first = c * kChunk;
-    const int rows = min(end - first, kChunk);
-    const OwnRows own(o, first, 0, rows);
-    shared.q.load(o, own);
-    __syncthreads();
-    const T *const grads = own.at(o.grad + own_channel, o.grad_stride);
-    const T *const gates = own.at(o.z + own_channel, o.z_stride);
+  for (int number = last; number >= 0; --number) {
+    const int row = number * kGroup % kMixTile;
+    wait_for_fetches();
+    if (number == last || row == kMixTile - kGroup) {
+      __syncthreads();  // nobody reads the rows behind any more
+      q.unpack(place);
+      if (number * kGroup >= kMixTile) {
+        q.fetch(o, place, place.first + number * kGroup - row - kMixTile, live);
+        end_batch();
+      }
+      __syncthreads();
+    }
+    float delta[kGroup];
+    float z[kGroup];
+    float gy[kGroup];
+    own.delta.get(place, delta);
+    own.z.get(place, z);
+    own.grad.get(place, gy);
+    __syncwarp();
+    if (number > 0) {
+      own.fetch(o, place, Group(o, place, number - 1, live.begin, end));
+      end_batch();
+    }
+#pragma unroll
+    for (int k = 0; k < kGroup; ++k) {
+      gy[k] *= bounded_below(z[k]) * sigmoid_fast(z[k]);
+      sum += delta[k];
+    }
 #pragma unroll 1
-    for (int k0 = 0; k0 < kMixEach; k0 += kMixBatch) {
-      const T *const grad_row = own_row(grads, o.grad_stride, k0);
-      const T *const z_row = own_row(gates, o.z_stride, k0);
-      float grad[kMixBatch];
-      float z[kMixBatch];
+    for (int pair = 0; pair < kMixPairs; ++pair) {
+      const float2 a = own.a[pair][place.lane];
+      float2 carry = own.carry[pair][place.lane];
 #pragma unroll
-      for (int k = 0; k < kMixBatch; ++k) {
-        const bool live = (own.live >> k0 >> k & 1U) != 0;
-        grad[k] = live ? widen(*own_row(grad_row, o.grad_stride, k)) : 0;
-        z[k] = live ? widen(*own_row(z_row, o.z_stride, k)) : 0;
-      }
+      for (int e = 0; e < 2; ++e) {
+        float c[kGroup];
+        load_eight(q.c(2 * pair + e, row), c);
 #pragma unroll
-      for (int k = 0; k < kMixBatch; ++k) {
-        const int r = own.warp() + (k0 + k) * kMixWarps;
-        shared.step[r * kMixChannels + lane] =
-            make_float2(size(shared.q.dt(r)), grad[k] * (bounded_below(z[k]) * sigmoid_fast(z[k])));
+        for (int k = kGroup - 1; k >= 0; --k) {
+          part(carry, e) = exp2_fast(delta[k] * part(a, e)) * (c[k] * gy[k] + part(carry, e));
+        }
       }
+      own.carry[pair][place.lane] = carry;
     }
-    __syncthreads();
-#pragma unroll 4
-    for (int r = rows - 1; r >= 0; --r) {
-      const float2 step = shared.step[r * kMixChannels + lane_channel];
-      const Four c_row(shared.q.c(r) + state);
-      sum += step.x;
-#pragma unroll
-      for (int j = 0; j < kOwnStates; ++j) {
-        carry[j] = exp2_fast(step.x * a[j]) * (c_row[j] * step.y + carry[j]);
-      }
-    }
-    __syncthreads();
   }
-  cells.store(carry, o.local + static_cast<std::size_t>(index) * o.state_size());
-  if (cells.n > 0 && state == 0) {
-    o.delta_sum[index * o.channels + first_channel + lane_channel] = sum;
-  }
+  store_alone(o, place, own.carry, sum);
 }
 
-/// delta, delta s, gy of a chunk to shared memory; grad_z.
+/// Gradients of eight rows' step sizes: their part of grad_q to `own.columns`, that of dt_weight to
+/// `own.grad_weight`.
 template <int kR, class T>
-__device__ void load_rows(GradTile<kR> &shared, const MixerBackward<T> &o, const OwnRows &own,
-                          int channel) {
-  constexpr int kBatch = kMixBatch / 2;
-  const StepSize<kR> size(o, channel);
-  const int own_channel = min(channel, o.channels - 1);
-  const int n = channel < o.channels ? own.n : 0;
-  const T *s_row = own.at(o.s + own_channel, o.s_stride);
-  const T *z_row = own.at(o.z + own_channel, o.z_stride);
-  const T *y_row = own.at(o.y + own_channel, o.y_stride);
-  const T *grad_row = own.at(o.grad + own_channel, o.grad_stride);
-  T *to = own.at(o.grad_z + own_channel, o.grad_z_stride);
-#pragma unroll 1
-  for (int k0 = 0; k0 < kMixEach; k0 += kBatch) {
-    const unsigned live = own.live >> k0;
-    float s[kBatch];
-    float z[kBatch];
-    float y[kBatch];
-    float grad[kBatch];
+__device__ void step_gradients(GradWarp<kR, T> &own, const QTile<kR, T, kGroup> &q,
+                               const Backward<T> &o, const MixerPlace &place) {
+  constexpr bool kExact = std::is_same_v<T, float>;
+  const int g = place.lane / 4;
+  const int i = place.lane % 4;
 #pragma unroll
-    for (int k = 0; k < kBatch; ++k) {
-      const bool is_live = (live >> k & 1U) != 0;
-      s[k] = is_live ? widen(*own_row(s_row, o.s_stride, k)) : 0;
-      z[k] = is_live ? widen(*own_row(z_row, o.z_stride, k)) : 0;
-      y[k] = is_live ? widen(*own_row(y_row, o.y_stride, k)) : 0;
-      grad[k] = is_live ? widen(*own_row(grad_row, o.grad_stride, k)) : 0;
+  for (int tile = 0; tile < GradWarp<kR, T>::kTiles; ++tile) {
+    const int column = min(8 * tile + g, o.rank - 1);
+    // Of channels that do not exist pre is 0.
+    const auto weight = [&](int k) {
+      const int channel = min(place.first_channel + k + i, o.channels - 1);
+      return o.dt_weight[channel * o.rank + column];
+    };
+    float4 d = make_float4(0, 0, 0, 0);
+#pragma unroll
+    for (int k = 0; k < kWarp; k += 8) {
+      multiply<kExact>(d, make_float4(own.pre[g][k + i], 0, own.pre[g][k + i + 4], 0),
+                       make_float2(weight(k), weight(k + 4)));
     }
+    if (8 * tile + 2 * i < kR) {
+      own.columns[8 * tile + 2 * i][g] = d.x;
+      own.columns[8 * tile + 2 * i + 1][g] = d.y;
+    }
+    const float2 dt = make_float2(*q.dt(column, i), *q.dt(column, i + 4));
 #pragma unroll
-    for (int k = 0; k < kBatch; ++k) {
-      const int r = own.warp() + (k0 + k) * kMixWarps;
-      const float step = size(shared.q.dt(r));
-      const float delta = (live >> k & 1U) != 0 ? step : 0;
-      const float own_z = bounded(z[k]);
-      const float sigmoid = sigmoid_fast(own_z);
-      const float silu = own_z * sigmoid;
-      shared.delta(r, own.lane()) = delta;
-      shared.u(r, own.lane()) = delta * s[k];
-      shared.gy[r * kMixChannels + own.lane()] = channel < o.channels ? grad[k] * silu : 0;
-      if (k0 + k < n) {
-        store_act(own_row(to, o.grad_z_stride, k),
-                  grad[k] * y[k] * (sigmoid + silu * (1 - sigmoid)));
+    for (int half = 0; half < 2; ++half) {
+      const int channel = 16 * half + g;
+      const bool has = own.has_weights(tile, place.lane);
+      float4 sum = has ? own.grad_weight(tile, half, place.lane) : make_float4(0, 0, 0, 0);
+      multiply<kExact>(sum,
+                       make_float4(own.pre[i][channel], own.pre[i][channel + 8],
+                                   own.pre[i + 4][channel], own.pre[i + 4][channel + 8]),
+                       dt);
+      if (has) {
+        own.grad_weight(tile, half, place.lane) = sum;
       }
     }
-    s_row = own_row(s_row, o.s_stride, kBatch);
-    z_row = own_row(z_row, o.z_stride, kBatch);
-    y_row = own_row(y_row, o.y_stride, kBatch);
-    grad_row = own_row(grad_row, o.grad_stride, kBatch);
-    to = own_row(to, o.grad_z_stride, kBatch);
   }
 }
 
-/// A thread's sums over its rows of one channel.
-template <int kR>
+/// Sums over a block's warps of eight rows of grad_q, to rows of a tensor.
+template <int kR, class T, class To>
+__device__ void add_columns(const GradShared<kR, T> &shared, const Backward<T> &o,
+                            const Group &group, const Rows<To> &to) {
+  constexpr int kWidth = QTile<kR, T>::kWidth;
+  const int warps = static_cast<int>(blockDim.x) / kWarp;
+  for (int j = static_cast<int>(threadIdx.x); j < kWidth * 2; j += static_cast<int>(blockDim.x)) {
+    const int from = j % kWidth;
+    const int row = j / kWidth * 4;
+    const int n = (from - kR) % kMixStates;
+    if (from < kR ? from >= o.rank : n >= o.states) {
+      continue;
+    }
+    const int column = from < kR                ? from
+                       : from < kR + kMixStates ? o.rank + n
+                                                : o.rank + o.states + n;
+    float4 sum = make_float4(0, 0, 0, 0);
+    for (int warp = 0; warp < warps; ++warp) {
+      const float4 part = *reinterpret_cast<const float4 *>(&shared.warps[warp].columns[from][row]);
+      sum.x += part.x;
+      sum.y += part.y;
+      sum.z += part.z;
+      sum.w += part.w;
+    }
+    To *at = to.row(group.first + row) + column;
+    const float sums[4] = {sum.x, sum.y, sum.z, sum.w};
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      if (row + k < group.n) {
+        store_act(at, sums[k]);
+      }
+      at += to.stride;
+    }
+  }
+}
+
+/// grad_q of eight rows, or the block's part of it.
+template <int kR, class T>
+__device__ void store_columns(const GradShared<kR, T> &shared, const Backward<T> &o,
+                              const Group &group) {
+  if (gridDim.y == 1) {
+    add_columns(shared, o, group, o.grad_q);
+  } else {
+    const Rows<float> part{o.partial + static_cast<std::size_t>(blockIdx.y) *
+                                           static_cast<std::size_t>(o.rows) *
+                                           static_cast<std::size_t>(o.width()),
+                           o.width()};
+    add_columns(shared, o, group, part);
+  }
+}
+
+/// A lane's sums over its rows.
 struct RowSums {
   float d = 0;
   float bias = 0;
-  float weight[kR] = {};
 };
 
-/// From the sums over states: grad_s, and dpre in place of u.
+/// The piece's part of the gradients of weights.
 template <int kR, class T>
-__device__ void finish_rows(GradTile<kR> &shared, const MixerBackward<T> &o, const OwnRows &own,
-                            int channel, RowSums<kR> &sums) {
-  const int own_channel = min(channel, o.channels - 1);
-  const int n = channel < o.channels ? own.n : 0;
-  const float skip = o.d[own_channel];
-  const T *s_row = own.at(o.s + own_channel, o.s_stride);
-  T *to = own.at(o.grad_s + own_channel, o.grad_s_stride);
-  // Of the thread's rows every second lies in the same place of the next sub-chunk.
-  const float *decay[2] = {&shared.decay_sum(own.warp(), own.lane()),
-                           &shared.decay_sum(own.warp() + kMixWarps, own.lane())};
-#pragma unroll 1
-  for (int k0 = 0; k0 < kMixEach; k0 += kMixBatch) {
-    const unsigned live = own.live >> k0;
-    float s[kMixBatch];
+__device__ void store_sums(const GradWarp<kR, T> &own, const Backward<T> &o,
+                           const MixerPlace &place, const RowSums &row_sums) {
+  const std::size_t states =
+      static_cast<std::size_t>(o.channels) * static_cast<std::size_t>(o.states);
+  float *const sums = o.sums + static_cast<std::size_t>(blockIdx.x) *
+                                   (states + static_cast<std::size_t>(o.channels) *
+                                                 static_cast<std::size_t>(2 + o.rank));
+  float *const behind = sums + states;
+  if (place.live) {
+    float *const to = sums + static_cast<std::ptrdiff_t>(place.channel) * o.states;
+    for (int n = 0; n < o.states; ++n) {
+      const float2 grad_a = own.grad_a[n / 2][place.lane];
+      const float2 a = own.a[n / 2][place.lane];
+      to[n] = kLn2 * (n % 2 == 0 ? grad_a.x * a.x : grad_a.y * a.y);
+    }
+    behind[place.channel] = row_sums.d;
+    behind[o.channels + place.channel] = row_sums.bias;
+  }
+  float *const weights = behind + 2 * static_cast<std::ptrdiff_t>(o.channels);
 #pragma unroll
-    for (int k = 0; k < kMixBatch; ++k) {
-      s[k] = (live >> k & 1U) != 0 ? widen(*own_row(s_row, o.s_stride, k)) : 0;
+  for (int tile = 0; tile < GradWarp<kR, T>::kTiles; ++tile) {
+    if (!own.has_weights(tile, place.lane)) {
+      continue;
     }
 #pragma unroll
-    for (int k = 0; k < kMixBatch; ++k) {
-      const int r = own.warp() + (k0 + k) * kMixWarps;
-      const float delta = shared.delta(r, own.lane());
-      const float gy = shared.gy[r * kMixChannels + own.lane()];
-      float &u = shared.u(r, own.lane());
-      const float dh_b = u;
-      if (k0 + k < n) {
-        store_act(own_row(to, o.grad_s_stride, k), skip * gy + delta * dh_b);
-      }
-      const float pre =
-          (kLn2 * decay[k % 2][k / 2 * kGradSubSize] + s[k] * dh_b) * softplus_slope_at(delta);
-      u = pre;
-      sums.d += gy * s[k];
-      sums.bias += pre;
+    for (int half = 0; half < 2; ++half) {
+      const float4 sum = own.grad_weight(tile, half, place.lane);
+      const float four[4] = {sum.x, sum.y, sum.z, sum.w};
 #pragma unroll
-      for (int i = 0; i < kR; i += 4) {
-        const Four four(shared.q.dt(r) + i);
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          sums.weight[i + j] += pre * four[j];
+      for (int e = 0; e < 4; ++e) {
+        const int channel = place.first_channel + 16 * half + place.lane / 4 + e / 2 * 8;
+        const int column = 8 * tile + place.lane % 4 * 2 + e % 2;
+        if (channel < o.channels && column < o.rank) {
+          weights[channel * o.rank + column] = four[e];
         }
       }
     }
-    s_row = own_row(s_row, o.s_stride, kMixBatch);
-    to = own_row(to, o.grad_s_stride, kMixBatch);
-    decay[0] += kMixBatch / 2 * kGradSubSize;
-    decay[1] += kMixBatch / 2 * kGradSubSize;
-  }
-}
-
-/// The step sizes' part of grad_q over the block's channels: two threads a row.
-template <int kR, class T>
-__device__ void step_columns(GradTile<kR> &shared, const MixerBackward<T> &o, int first) {
-  const int r = static_cast<int>(threadIdx.x) / 2;
-  const int column = static_cast<int>(threadIdx.x) % 2 * (kR / 2);
-  float sums[kR / 2] = {};
-#pragma unroll 4
-  for (int pair = 0; pair < kGradPairs; ++pair) {
-    const float2 pre = two_of(&shared.u(r, 2 * pair));
-    const float *const weight = shared.weight + 2 * pair * kR + column;
-#pragma unroll
-    for (int i = 0; i < kR / 2; i += 2) {
-      const float2 one = two_of(weight + i);
-      const float2 two = two_of(weight + kR + i);
-      sums[i] += pre.x * one.x;
-      sums[i + 1] += pre.x * one.y;
-      sums[i] += pre.y * two.x;
-      sums[i + 1] += pre.y * two.y;
-    }
-  }
-  if (first + r < o.rows) {
-    float *const to =
-        o.partial + (static_cast<std::size_t>(blockIdx.y) * static_cast<std::size_t>(o.rows) +
-                     static_cast<std::size_t>(first + r)) *
-                        static_cast<std::size_t>(o.width());
-#pragma unroll
-    for (int i = 0; i < kR / 2; ++i) {
-      if (column + i < o.rank) {
-        to[column + i] = sums[i];
-      }
-    }
   }
 }
 
 template <int kR, class T>
-__global__ void __launch_bounds__(kScanThreads, 4) scan_kernel(MixerBackward<T> o) {
-  using Columns = std::conditional_t<std::is_same_v<T, float>, ExactColumns, FastColumns>;
+__global__ void __launch_bounds__(kMixThreads, 4) scan_kernel(Backward<T> o) {
   extern __shared__ __align__(16) unsigned char memory[];
-  auto &shared = *reinterpret_cast<GradTile<kR> *>(memory);
-  const int tid = static_cast<int>(threadIdx.x);
-  const int index = static_cast<int>(blockIdx.x);
-  const int first_channel = static_cast<int>(blockIdx.y) * kMixChannels;
-  const GradPlace place = grad_place();
-  const Cells<2> cells[2] = {{o, first_channel + 2 * place.pair, place.state},
-                             {o, first_channel + 2 * place.pair + 1, place.state}};
-  const int channel = first_channel + tid % kWarp;  // where lanes are channels
-  float a[kGradOwn];
-  cells[0].load_decay(o.a_log, a);
-  cells[1].load_decay(o.a_log, a + 2);
-  float carry[kGradOwn] = {};
-  shared.q.clear();
-  const int begin_chunk = index * o.span;
-  const int end_chunk = min(begin_chunk + o.span, o.chunks);
-#pragma unroll 1
-  for (int c = end_chunk - 1; c >= begin_chunk; --c) {
-    const int first = c * kChunk;
-    load_chunk(shared.chunk, first, o.offsets, o.sequences, o.rows);
-    const std::uint64_t starts = starts_of(shared.chunk);
-    const OwnRows own(o, shared.chunk);
-    const bool continues = shared.chunk.continues();
-    if (c == end_chunk - 1 && shared.chunk.goes_on()) {
-      // From the span in which the sequence ends back.
-      int from = (shared.chunk.end[kChunk - 1] - 1) / (o.span * kChunk);
+  auto &shared = *reinterpret_cast<GradShared<kR, T> *>(memory);
+  const MixerPlace place(o);
+  GradWarp<kR, T> &own = shared.warps[place.warp];
+  const LiveRows live(o);
+  const Selection selection(place.lane);
+  load_decay(o, place, own.a);
+  clear(own.grad_a, place);
 #pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        cells[i].load(o.local + static_cast<std::size_t>(from) * o.state_size(), carry + 2 * i);
-      }
-#pragma unroll 2
-      for (--from; from > index; --from) {
-#pragma unroll
-        for (int i = 0; i < 2; ++i) {
-          const float sum =
-              cells[i].n > 0 ? o.delta_sum[from * o.channels + first_channel + 2 * place.pair + i]
-                             : 0;
-          float alone[2];
-          cells[i].load(o.local + static_cast<std::size_t>(from) * o.state_size(), alone);
-#pragma unroll
-          for (int j = 0; j < 2; ++j) {
-            carry[2 * i + j] = alone[j] + exp2_fast(a[2 * i + j] * sum) * carry[2 * i + j];
-          }
-        }
-      }
-    }
-    shared.q.load(o, own);
-    __syncthreads();
-    load_rows(shared, o, own, channel);
-    float h[kGradOwn] = {};
-    if (continues) {
-      cells[0].load(o.bounds + static_cast<std::size_t>(c) * o.state_size(), h);
-      cells[1].load(o.bounds + static_cast<std::size_t>(c) * o.state_size(), h + 2);
-    }
-    __syncthreads();
-#pragma unroll 1
-    for (int sub = 0; sub < kGradSubs; ++sub) {
-      shared.h[sub][tid] = make_float4(h[0], h[1], h[2], h[3]);
-      if (sub + 1 == kGradSubs) {
-        break;
-      }
-      float w[kGradOwn];
-      if (((starts >> (sub * kGradSub)) & 255U) == 0) {
-#pragma unroll
-        for (int k = 0; k < kGradSub; ++k) {
-          step_forward<true>(shared, place, sub * kGradSub + k, false, a, h, w, h);
-        }
-      } else {
-#pragma unroll
-        for (int k = 0; k < kGradSub; ++k) {
-          const int r = sub * kGradSub + k;
-          step_forward<false>(shared, place, r, ((starts >> r) & 1U) != 0, a, h, w, h);
-        }
-      }
-    }
-    float grad_a[kGradOwn] = {};
-    const int state = tid % kMixStates;  // where lanes are columns
-    float *const columns = own.at(o.partial, o.width()) +
-                           static_cast<std::size_t>(blockIdx.y) * static_cast<std::size_t>(o.rows) *
-                               static_cast<std::size_t>(o.width()) +
-                           (o.rank + (own.lane() < kMixStates ? 0 : o.states) + state);
-#pragma unroll 1
-    for (int sub = kGradSubs - 1; sub >= 0; --sub) {
-      if (((starts >> (sub * kGradSub)) & 255U) == 0) {
-        sub_chunk<true, Columns>(shared, place, sub, starts, a, carry, grad_a);
-      } else {
-        sub_chunk<false, Columns>(shared, place, sub, starts, a, carry, grad_a);
-      }
-      __syncthreads();
-#pragma unroll
-      for (int i = 0; i < kGradSub / kMixWarps; ++i) {
-        const int k = own.warp() + i * kMixWarps;
-        float sum = 0;
-#pragma unroll
-        for (int warp = 0; warp < kMixWarps; ++warp) {
-          sum += shared.warps[warp][k][own.lane()];
-        }
-        const int number = sub * (kGradSub / kMixWarps) + i;
-        if (number < own.n && state < o.states) {
-          *own_row(columns, o.width(), number) = sum;
-        }
-      }
-      __syncthreads();
-    }
-    float *const sums = o.sums + static_cast<std::size_t>(c) *
-                                     static_cast<std::size_t>(o.channels) *
-                                     static_cast<std::size_t>(o.states + 2 + o.rank);
-#pragma unroll
-    for (int e = 0; e < kGradOwn; ++e) {
-      grad_a[e] *= kLn2 * a[e];
-    }
-    cells[0].store(grad_a, sums);
-    cells[1].store(grad_a + 2, sums);
-    for (int i = tid; i < kMixChannels * kR; i += kScanThreads) {
-      const int weight_channel = first_channel + i / kR;
-      shared.weight[i] = weight_channel < o.channels && i % kR < o.rank
-                             ? o.dt_weight[weight_channel * o.rank + i % kR]
-                             : 0;
-    }
-    RowSums<kR> row_sums;
-    finish_rows(shared, o, own, channel, row_sums);
-    __syncthreads();
-    step_columns(shared, o, first);
-    // The warps' sums: [d, bias, weight][warp][channel], where h was.
-    float *const warps = &shared.h[0][0].x;
-    warps[tid] = row_sums.d;
-    warps[kScanThreads + tid] = row_sums.bias;
-#pragma unroll
-    for (int i = 0; i < kR; ++i) {
-      warps[(2 + i) * kScanThreads + tid] = row_sums.weight[i];
-    }
-    __syncthreads();
-    for (int i = tid; i < kMixChannels * (2 + o.rank); i += kScanThreads) {
-      const int number = i / kMixChannels;
-      const int to = first_channel + i % kMixChannels;
-      float sum = 0;
-#pragma unroll
-      for (int warp = 0; warp < kMixWarps; ++warp) {
-        sum += warps[number * kScanThreads + warp * kMixChannels + i % kMixChannels];
-      }
-      if (to < o.channels) {
-        const int at =
-            number < 2 ? number * o.channels + to : 2 * o.channels + to * o.rank + number - 2;
-        sums[o.state_size() + static_cast<std::size_t>(at)] = sum;
-      }
+  for (int tile = 0; tile < GradWarp<kR, T>::kTiles; ++tile) {
+    if (own.has_weights(tile, place.lane)) {
+      own.grad_weight(tile, 0, place.lane) = make_float4(0, 0, 0, 0);
+      own.grad_weight(tile, 1, place.lane) = make_float4(0, 0, 0, 0);
     }
   }
+  shared.piece.load(o, place);
+  if (shared.piece.goes_on(place) && place.live) {
+    load_handed(o, place, static_cast<int>(blockIdx.x) + 1, own.carry);
+  } else {
+    clear(own.carry, place);
+  }
+  const float skip = o.d[place.channel];
+  RowSums row_sums;
+  const int last = (place.n - 1) / kGroup;
+  own.fetch(o, place, Group(o, place, last, live.begin, live.end));
+  shared.q.fetch(o, place, place.first + last * kGroup, live);
+  end_batch();
+  wait_for_fetches();
+  shared.q.unpack(place);
+  __syncthreads();
+#pragma unroll 1
+  for (int number = last; number >= 0; --number) {
+    const Group group(o, place, number, live.begin, live.end);
+    const Starts starts(shared.piece, number);
+    wait_for_fetches();
+    GradRows rows;
+    {
+      float s[kGroup];
+      float z[kGroup];
+      float y[kGroup];
+      float grad[kGroup];
+      float grad_z[kGroup];
+      own.s.get(place, s);
+      own.z.get(place, z);
+      own.y.get(place, y);
+      own.grad.get(place, grad);
+      own.delta.get(place, rows.delta);
+      __syncwarp();
+      own.before.fetch(o, o.states_before, place, group.first / kGroup * pairs_of(o),
+                       group.is_live(0) ? (1U << pairs_of(o)) - 1 : 0);
+      end_batch();
+      if (number > 0) {
+        shared.q.fetch(o, place, group.first - kGroup, live);
+      }
+      end_batch();
+#pragma unroll
+      for (int k = 0; k < kGroup; ++k) {
+        const float own_z = bounded(z[k]);
+        const float sigmoid = sigmoid_fast(own_z);
+        const float silu = own_z * sigmoid;
+        rows.u[k] = rows.delta[k] * s[k];
+        rows.gy[k] = grad[k] * silu;
+        rows.dh_b[k] = rows.decay[k] = 0;
+        grad_z[k] = grad[k] * y[k] * (sigmoid + silu * (1 - sigmoid));
+      }
+      own.z.store(o, o.grad_z, place, group, grad_z);
+      wait_for_fetches<1>();
+    }
+    float4 columns[2];
+    if (starts.any()) {
+      columns[0] = go_back<0, false>(own, shared.q, starts, selection, rows);
+      columns[1] = go_back<1, false>(own, shared.q, starts, selection, rows);
+    } else {
+      columns[0] = go_back<0, true>(own, shared.q, starts, selection, rows);
+      columns[1] = go_back<1, true>(own, shared.q, starts, selection, rows);
+    }
+    {
+      const int number = place.lane % 4;  // of four rows of grad_b, then of grad_c
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int column = kR + number / 2 * kMixStates + half * kHalf + place.lane / 4;
+        *reinterpret_cast<float4 *>(&own.columns[column][number % 2 * 4]) = columns[half];
+      }
+    }
+    float s[kGroup];
+    float grad_s[kGroup];
+    own.s.get(place, s);
+#pragma unroll
+    for (int k = 0; k < kGroup; ++k) {
+      grad_s[k] = skip * rows.gy[k] + rows.delta[k] * rows.dh_b[k];
+      const float pre = (kLn2 * rows.decay[k] + s[k] * rows.dh_b[k]) *
+                        softplus_slope_at<std::is_same_v<T, float>>(rows.delta[k]);
+      own.pre[k][place.lane] = pre;
+      row_sums.d += rows.gy[k] * s[k];
+      row_sums.bias += pre;
+    }
+    own.s.store(o, o.grad_s, place, group, grad_s);
+    if (number > 0) {
+      own.fetch(o, place, Group(o, place, number - 1, live.begin, live.end));
+    }
+    end_batch();
+    __syncwarp();
+    step_gradients(own, shared.q, o, place);
+    __syncthreads();
+    store_columns(shared, o, group);
+    if (number > 0) {
+      wait_for_fetches<1>();
+      shared.q.unpack(place);
+    }
+    __syncthreads();  // before the next rows
+  }
+  store_sums(own, o, place, row_sums);
 }
 
 /// grad_q: the groups' sums, added in order.
@@ -418,45 +392,46 @@ struct Work : MixerWork {
   float *partial;
   Work(Scratch &scratch, const Node &node)
       : MixerWork(scratch, node),
-        partial(scratch.take<float>(div_up<std::size_t>(node.extent(kMixerS, 1), kMixChannels) *
+        partial(scratch.take<float>(div_up<std::size_t>(node.extent(kMixerS, 1), 3 * kWarp) *
                                     count(node.ins[kMixerQ]))) {}
 };
 
 template <class T, int kR>
 void run(const Launch &launch) {
-  MixerBackward<T> o{};
-  static_cast<Mixer<T> &>(o) = mixer_of<T>(launch);
   Scratch scratch(launch.scratch());
   const Work work(scratch, launch.node());
-  o.local = work.local;
-  o.delta_sum = work.delta_sum;
+  Backward<T> o{};
+  static_cast<Mixer<T> &>(o) = mixer_of<T>(launch, work);
   o.partial = work.partial;
-  o.y = launch.in<T>(kMixerGradY);
-  o.y_stride = static_cast<int>(launch.in_stride(kMixerGradY));
-  o.grad = launch.in<T>(kMixerGradG);
-  o.grad_stride = static_cast<int>(launch.in_stride(kMixerGradG));
-  o.bounds = launch.in<float>(kMixerGradBounds);
-  o.grad_s = launch.out<T>(kMixerGradS);
-  o.grad_s_stride = static_cast<int>(launch.out_stride(kMixerGradS));
-  o.grad_z = launch.out<T>(kMixerGradZ);
-  o.grad_z_stride = static_cast<int>(launch.out_stride(kMixerGradZ));
+  o.y = rows_in<T>(launch, kMixerGradY);
+  o.states_before = {launch.in<typename ActPair<T>::Type>(kMixerGradStates), o.channels};
+  o.delta = rows_in<float>(launch, kMixerGradDelta);
+  o.grad = rows_in<T>(launch, kMixerGradG);
+  o.grad_s = rows_out<T>(launch, kMixerGradS);
+  o.grad_q = rows_out<T>(launch, kMixerGradQ);
+  o.grad_z = rows_out<T>(launch, kMixerGradZ);
+  o.aligned = o.aligned && o.y.is_aligned() && o.delta.is_aligned() && o.grad.is_aligned() &&
+              o.grad_s.is_aligned() && o.grad_z.is_aligned();
   o.sums = launch.out<float>(kMixerGradSums);
-  const dim3 grid = mixer_grid(o);
-  if (grid.x == 0 || grid.y == 0) {
+  const MixerGrid grid(o);
+  if (grid.empty()) {
     return;
   }
-  if (grid.x > 1) {
-    local_kernel<kR, T><<<grid, kScanThreads, 0, launch.stream()>>>(o);
+  if (grid.blocks.x > 1) {
+    local_kernel<kR, T><<<grid.blocks, grid.threads(), 0, launch.stream()>>>(o);
+    hand_on<true, T>(o, launch.stream());
   }
-  constexpr std::size_t kShared = sizeof(GradTile<kR>);
   check(cudaFuncSetAttribute(scan_kernel<kR, T>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             static_cast<int>(kShared)),
+                             static_cast<int>(GradShared<kR, T>::size(kMixWarps))),
         "asking for shared memory");
-  scan_kernel<kR, T><<<grid, kScanThreads, kShared, launch.stream()>>>(o);
-  const auto numbers = static_cast<std::size_t>(o.rows) * static_cast<std::size_t>(o.width());
-  columns_kernel<T><<<blocks_of(numbers, kThreads), kThreads, 0, launch.stream()>>>(
-      o.partial, static_cast<int>(grid.y), o.rows, o.width(), launch.out<T>(kMixerGradQ),
-      static_cast<int>(launch.out_stride(kMixerGradQ)));
+  scan_kernel<kR, T>
+      <<<grid.blocks, grid.threads(), GradShared<kR, T>::size(grid.warps), launch.stream()>>>(o);
+  if (grid.blocks.y > 1) {
+    const auto numbers = static_cast<std::size_t>(o.rows) * static_cast<std::size_t>(o.width());
+    columns_kernel<T><<<blocks_of(numbers, kThreads), kThreads, 0, launch.stream()>>>(
+        o.partial, static_cast<int>(grid.blocks.y), o.rows, o.width(), o.grad_q.at,
+        o.grad_q.stride);
+  }
 }
 
 }  // namespace

@@ -1,227 +1,224 @@
-// What mixer_grad.cu keeps in shared memory and how it goes forward and back through eight rows of
-// its chunk.
+// What mixer_grad.cu keeps in shared memory, and how it goes forward and back through eight rows.
 #pragma once
+
+#include <type_traits>
 
 #include "cuda/kernels/mixer.cuh"
 
 namespace calm::cuda {
 
-inline constexpr int kGradPairLanes = 4;  // side by side, each with two channels
-inline constexpr int kGradOwn = 4;  // states of a thread: number 2 i + j is state j of channel i
-inline constexpr int kGradSub = 8;  // rows whose states are in registers at a time
-inline constexpr int kGradSubs = kChunk / kGradSub;
-inline constexpr int kGradPairs = kMixChannels / 2;
-inline constexpr int kGradWarpChannels = kMixChannels / kMixWarps;
-inline constexpr int kGradSubSize = kScanThreads * kGradOwn;  // floats of GradTile::h
-inline constexpr int kGradColumns = 2 * kMixStates;           // of grad_b and grad_c
 inline constexpr float kLn2 = 0.693147181F;
+inline constexpr int kHalf = kMixStates / 2;  // states whose sums over channels are under way
 
-template <class T>
-struct MixerBackward : Mixer<T> {
-  const T *y, *grad;
-  const float *bounds;
-  T *grad_s, *grad_z;
-  int y_stride, grad_stride, grad_s_stride, grad_z_stride;
-  float *sums;
-  float *local;      // [spans, E, N]: what a span alone hands back
-  float *delta_sum;  // [spans, E]
-  float *partial;    // [groups of channels, T, R + 2 N]
-};
-
-/// A block's shared memory: four of them fit a multiprocessor.
-template <int kR>
-struct GradTile {
-  /// Before every 8th row; then sums over states of dh w h[t-1] a.
-  float4 h[kGradSubs][kScanThreads];
-  /// delta and delta s of two channels; in place of the latter, once they are done with, sums over
-  /// states of dh b, then dpre. One more in a row: lanes that are rows find other banks.
-  float4 step[kChunk][kGradPairs + 1];
-  float gy[kChunk * kMixChannels];
-  QTile<kR> q;
-  union {
-    Chunk chunk;
-    float warps[kMixWarps][kGradSub][kGradColumns];  // grad_b and grad_c over a warp's channels
-    float weight[kMixChannels * kR];
-  };
-
-  __device__ float &delta(int r, int channel) {
-    return reinterpret_cast<float *>(&step[r][channel / 2])[channel % 2];
-  }
-  __device__ float &u(int r, int channel) {
-    return reinterpret_cast<float *>(&step[r][channel / 2])[2 + channel % 2];
-  }
-  /// Where the sum for row r of a channel lies once the states there are done with: in the memory
-  /// of the warp that does both, warps apart in other banks.
-  __device__ float &decay_sum(int r, int channel) {
-    const int warp = channel / kGradWarpChannels;
-    return reinterpret_cast<float *>(
-        &h[r / kGradSub][warp * kWarp])[(r + warp) % kGradSub * kGradWarpChannels +
-                                        channel % kGradWarpChannels];
-  }
-};
-
-/// A thread's place: four lanes side by side hold the same two states of eight channels.
-struct GradPlace {
-  int pair;   // of channels of the block
-  int state;  // the first of two
-};
-__device__ inline GradPlace grad_place() {
-  const int tid = static_cast<int>(threadIdx.x);
-  return {tid / kWarp * kGradPairLanes + tid % kGradPairLanes, tid % kWarp / kGradPairLanes * 2};
-}
-__device__ inline float2 two_of(const float *from) {
-  return *reinterpret_cast<const float2 *>(from);
-}
-
-/// h behind row r from h before it; w is exp(delta a), 0 where a sequence begins.
-template <bool kPlain, int kR>
-__device__ void step_forward(const GradTile<kR> &shared, const GradPlace &place, int r, bool start,
-                             const float (&a)[kGradOwn], const float (&before)[kGradOwn],
-                             float (&w)[kGradOwn], float (&h)[kGradOwn]) {
-  const float4 step = shared.step[r][place.pair];
-  const float2 b = two_of(shared.q.b(r) + place.state);
-#pragma unroll
-  for (int e = 0; e < kGradOwn; ++e) {
-    w[e] = exp2_fast((e < 2 ? step.x : step.y) * a[e]);
-    const bool drop = !kPlain && start;
-    h[e] = (e < 2 ? step.z : step.w) * (e % 2 == 0 ? b.x : b.y) + w[e] * (drop ? 0 : before[e]);
-    w[e] = drop ? 0 : w[e];
-  }
-}
-
-/// v[0], v[1] over lanes `step` apart: the lower gets v[0], the upper v[1].
-__device__ inline float share_lanes(float lower, float upper, int step) {
-  const bool is_upper = (static_cast<int>(threadIdx.x) & step) != 0;
-  return (is_upper ? upper : lower) + __shfl_xor_sync(kAll, is_upper ? lower : upper, step);
-}
-
-/// d += a b of [16, 8] and [8, 8] over a warp, factors cut to 10 bits behind the point. With g =
+/// d = a b + c of [16, 8] and [8, 8] over a warp, factors cut to 10 bits behind the point. With g =
 /// lane / 4 and i = lane % 4 a lane holds a[g][i], a[g+8][i], a[g][i+4], a[g+8][i+4]; b[i][g],
 /// b[i+4][g]; d[g][2i], d[g][2i+1], d[g+8][2i], d[g+8][2i+1].
-__device__ inline void multiply_tf32(float (&d)[4], const float (&a)[4], float b0, float b1) {
+__device__ inline void multiply_tf32(float4 &d, const float4 &a, float2 b, const float4 &c) {
 #ifdef __CUDACC__
   asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-      "{%8, %9}, {%0, %1, %2, %3};"
-      : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-      : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
-        "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b0)), "r"(__float_as_uint(b1)));
+      "{%8, %9}, {%10, %11, %12, %13};"
+      : "=f"(d.x), "=f"(d.y), "=f"(d.z), "=f"(d.w)
+      : "r"(__float_as_uint(a.x)), "r"(__float_as_uint(a.y)), "r"(__float_as_uint(a.z)),
+        "r"(__float_as_uint(a.w)), "r"(__float_as_uint(b.x)), "r"(__float_as_uint(b.y)), "f"(c.x),
+        "f"(c.y), "f"(c.z), "f"(c.w));
 #else  // tests/cuda
+  const auto cut = [](float x) { return __uint_as_float(__float_as_uint(x) & 0xffffe000U); };
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  d = c;
   for (int k = 0; k < 8; ++k) {
     const int row = lane / 4 * 4 + k % 4;
     const int column = lane % 4 * 8 + k % 4;
-    const float upper = __shfl_sync(kAll, k < 4 ? a[0] : a[2], row);
-    const float lower = __shfl_sync(kAll, k < 4 ? a[1] : a[3], row);
-    const float left = __shfl_sync(kAll, k < 4 ? b0 : b1, column);
-    const float right = __shfl_sync(kAll, k < 4 ? b0 : b1, column + 4);
-    d[0] += upper * left;
-    d[1] += upper * right;
-    d[2] += lower * left;
-    d[3] += lower * right;
+    const float upper = cut(__shfl_sync(kAll, k < 4 ? a.x : a.z, row));
+    const float lower = cut(__shfl_sync(kAll, k < 4 ? a.y : a.w, row));
+    const float left = cut(__shfl_sync(kAll, k < 4 ? b.x : b.y, column));
+    const float right = cut(__shfl_sync(kAll, k < 4 ? b.x : b.y, column + 4));
+    d.x += upper * left;
+    d.y += upper * right;
+    d.z += lower * left;
+    d.w += lower * right;
   }
 #endif
 }
 
-/// grad_b and grad_c of a sub-chunk over a warp's channels, to shared memory: row after row, by
-/// shuffles in full precision, ...
-struct ExactColumns {
-  float *to;
+/// What cutting leaves behind.
+__device__ inline float cut_off(float x) {
+  return x - __uint_as_float(__float_as_uint(x) & 0xffffe000U);
+}
+__device__ inline float4 cut_off(const float4 &x) {
+  return make_float4(cut_off(x.x), cut_off(x.y), cut_off(x.z), cut_off(x.w));
+}
 
-  template <int kR>
-  __device__ ExactColumns(GradTile<kR> &shared, const GradPlace &place) {
-    const unsigned lane = threadIdx.x % kWarp;
-    to = &shared.warps[threadIdx.x / kWarp][0][(lane & 1U) * kMixStates + ((lane & 2U) >> 1U)] +
-         place.state;
+/// d += a b; exactly: to 21 bits.
+template <bool kExact>
+__device__ inline void multiply(float4 &d, const float4 &a, float2 b) {
+  if constexpr (kExact) {
+    multiply_tf32(d, cut_off(a), b, d);
+    multiply_tf32(d, a, make_float2(cut_off(b.x), cut_off(b.y)), d);
   }
-  __device__ void add(int k, const float (&dh)[kGradOwn], const float (&h)[kGradOwn], float2 u,
-                      float2 gy) {
-    const float first = share_lanes(dh[0] * u.x + dh[2] * u.y, h[0] * gy.x + h[2] * gy.y, 1);
-    const float second = share_lanes(dh[1] * u.x + dh[3] * u.y, h[1] * gy.x + h[3] * gy.y, 1);
-    to[k * kGradColumns] = share_lanes(first, second, 2);
-  }
-  __device__ void store() {}
-};
+  multiply_tf32(d, a, b, d);
+}
 
-/// ... or as products [states, channels] [channels, rows], each row alone in its column.
-struct FastColumns {
-  float *to;
-  float b[4] = {};
-  float c[4] = {};
-
-  template <int kR>
-  __device__ FastColumns(GradTile<kR> &shared, const GradPlace &place)
-      : to(&shared.warps[threadIdx.x / kWarp][threadIdx.x % kGradPairLanes * 2][place.state]) {}
-  __device__ void add(int k, const float (&dh)[kGradOwn], const float (&h)[kGradOwn], float2 u,
-                      float2 gy) {
-    const bool own = static_cast<int>(threadIdx.x) % kWarp / kGradPairLanes == k;
-    multiply_tf32(b, dh, own ? u.x : 0, own ? u.y : 0);
-    multiply_tf32(c, h, own ? gy.x : 0, own ? gy.y : 0);
-  }
-  __device__ void store() {
+/// Sums over a warp's channels by the matrix unit: a matrix of a row for each four lanes, times
+/// ones in the two columns that the numbers go to.
+struct Selection {
+  float of[kGroup];  // 1 in lanes whose lane / 4 is the number
+  __device__ explicit Selection(int lane) {
 #pragma unroll
-    for (int row = 0; row < 2; ++row) {
-      float *const at = to + row * kGradColumns;
-      *reinterpret_cast<float2 *>(at) = make_float2(b[row], b[2 + row]);
-      *reinterpret_cast<float2 *>(at + kMixStates) = make_float2(c[row], c[2 + row]);
+    for (int k = 0; k < kGroup; ++k) {
+      of[k] = lane / 4 == k ? 1 : 0;
+    }
+  }
+  /// Adds four numbers a lane, v[k], to columns 2 number and 2 number + 1 of `sums`; in the end a
+  /// lane has the four of number lane % 4, summed over the lanes of its lane / 4.
+  template <bool kExact>
+  __device__ void add(int number, const float4 &v, const float4 &before, float4 &sums) const {
+    const float4 a = make_float4(v.x, v.z, v.y, v.w);
+    const float2 b = make_float2(of[2 * number], of[2 * number + 1]);
+    multiply_tf32(sums, a, b, before);
+    if constexpr (kExact) {
+      multiply_tf32(sums, cut_off(a), b, sums);
     }
   }
 };
 
-/// Eight rows: forward from shared.h, then back from `carry`.
-template <bool kPlain, class Columns, int kR>
-__device__ void sub_chunk(GradTile<kR> &shared, const GradPlace &place, int sub,
-                          std::uint64_t starts, const float (&a)[kGradOwn],
-                          float (&carry)[kGradOwn], float (&grad_a)[kGradOwn]) {
+/// A warp's shared memory.
+template <int kR, class T>
+struct GradWarp {
+  static constexpr int kTiles = (kR + 7) / 8;               // of the matrix unit
+  static constexpr int kLastLanes = kR % 8 == 0 ? 32 : 16;  // that the last tile fills
+  LanePairs a;                                              // a log2 e
+  LanePairs carry;                                          // w dh of the row behind
+  LanePairs grad_a;
+  float4 weights[2 * ((kTiles - 1) * kWarp + kLastLanes)];  // as the matrix unit has them
+  WarpRows<T> s;
+  union {
+    struct {
+      float4 parts[kHalf][8][4];  // of sums over channels: [state][lane / 4][four numbers]
+      WarpRows<typename ActPair<T>::Type> before;  // states, a pair a row
+    };
+    struct {
+      /// Sums over the warp's channels: rows of a column of q one after another.
+      float columns[QTile<kR, T>::kWidth][kGroup];
+      float pre[kGroup][kWarp + 4];  // gradient of the step sizes before the softplus
+      WarpRows<T> z, y, grad;        // the next eight rows'
+      WarpRows<float> delta;
+    };
+  };
+
+  /// A lane's four of the gradient of dt_weight: of a tile of 8 columns, of half the channels.
+  __device__ float4 &grad_weight(int tile, int half, int lane) {
+    return weights[place_of_weights(tile, half, lane)];
+  }
+  __device__ const float4 &grad_weight(int tile, int half, int lane) const {
+    return weights[place_of_weights(tile, half, lane)];
+  }
+  /// Whether that lane has any: the last tile may be half as wide.
+  __device__ static bool has_weights(int tile, int lane) {
+    return tile + 1 < kTiles || kLastLanes == kWarp || lane % 4 < 2;
+  }
+
+  template <class O>
+  __device__ void fetch(const O &o, const MixerPlace &place, const Group &group) {
+    s.fetch(o, o.s, place, group);
+    z.fetch(o, o.z, place, group);
+    y.fetch(o, o.y, place, group);
+    grad.fetch(o, o.grad, place, group);
+    delta.fetch(o, o.delta, place, group);
+  }
+
+ private:
+  __device__ static int place_of_weights(int tile, int half, int lane) {
+    return tile + 1 < kTiles || kLastLanes == kWarp
+               ? (2 * tile + half) * kWarp + lane
+               : 2 * tile * kWarp + half * kLastLanes + lane / 4 * 2 + lane % 2;
+  }
+};
+
+template <int kR, class T>
+struct GradShared {
+  QTile<kR, T, kGroup> q;
+  Piece piece;
+  GradWarp<kR, T> warps[1];  // as many as the block has
+
+  static constexpr std::size_t size(unsigned warps) {
+    return sizeof(GradShared) + (warps - 1) * sizeof(GradWarp<kR, T>);
+  }
+};
+
+/// What a lane has in eight rows.
+struct GradRows {
+  float delta[kGroup], u[kGroup], gy[kGroup];  // u = delta s
+  float dh_b[kGroup], decay[kGroup];           // sums over states of dh b, and of dh w h[t-1] a
+};
+
+/// Forward through eight rows from own.before, then back from own.carry: one state after another.
+/// Returns sums over the warp's channels: states 8 half + lane / 4, four numbers from 4 (lane % 4)
+/// on of eight rows of grad_b and eight of grad_c.
+template <int kHalfNumber, bool kPlain, int kR, class T>
+__device__ float4 go_back(GradWarp<kR, T> &own, const QTile<kR, T, kGroup> &q, const Starts &starts,
+                          const Selection &selection, GradRows &rows) {
+  constexpr bool kExact = std::is_same_v<T, float>;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  float h[kGradSub + 1][kGradOwn];
-  float w[kGradSub][kGradOwn];
-  const float4 h4 = shared.h[sub][threadIdx.x];
-  h[0][0] = h4.x;
-  h[0][1] = h4.y;
-  h[0][2] = h4.z;
-  h[0][3] = h4.w;
+#pragma unroll 1
+  for (int i = 0; i < kHalf / 2; ++i) {
+    const int pair = kHalfNumber * kHalf / 2 + i;
+    const float2 a = own.a[pair][lane];
+    float2 carry = own.carry[pair][lane];
+    float2 grad_a = own.grad_a[pair][lane];
+    const float2 h_before = widen(own.before.at[pair][lane]);
 #pragma unroll
-  for (int k = 0; k < kGradSub; ++k) {
-    const int r = sub * kGradSub + k;
-    step_forward<kPlain>(shared, place, r, ((starts >> r) & 1U) != 0, a, h[k], w[k], h[k + 1]);
-  }
-  // Of a row, over lanes of a channel: lane bit 2 tells the channel, bit 3 which of the two sums;
-  // of two rows, bit 4 tells which.
-  float of_two[2];
-  const int sum_channel = place.pair * 2 + ((lane & 4) != 0 ? 1 : 0);
-  Columns columns(shared, place);
+    for (int e = 0; e < 2; ++e) {
+      float h[kGroup + 1];
+      float w[kGroup];
+      h[0] = part(h_before, e);
+      float b[kGroup];
+      load_eight(q.b(2 * pair + e, 0), b);
 #pragma unroll
-  for (int k = kGradSub - 1; k >= 0; --k) {
-    const int r = sub * kGradSub + k;
-    const float4 step = shared.step[r][place.pair];
-    const float2 gy = two_of(shared.gy + r * kMixChannels + place.pair * 2);
-    const float2 b = two_of(shared.q.b(r) + place.state);
-    const float2 c = two_of(shared.q.c(r) + place.state);
-    float dh[kGradOwn];
-    float dh_b[2] = {};
-    float decay[2] = {};
+      for (int k = 0; k < kGroup; ++k) {
+        const bool start = !kPlain && starts.at(k);
+        w[k] = exp2_fast(rows.delta[k] * part(a, e));
+        h[k + 1] = rows.u[k] * b[k] + w[k] * (start ? 0 : h[k]);
+        w[k] = start ? 0 : w[k];
+      }
+      float c[kGroup];
+      load_eight(q.c(2 * pair + e, 0), c);
+      float grad_b[kGroup];
+      float grad_c[kGroup];
 #pragma unroll
-    for (int e = 0; e < kGradOwn; ++e) {
-      const int i = e / 2;
-      dh[e] = (e % 2 == 0 ? c.x : c.y) * (i == 0 ? gy.x : gy.y) + carry[e];
-      dh_b[i] += dh[e] * (e % 2 == 0 ? b.x : b.y);
-      carry[e] = w[k][e] * dh[e];
-      const bool drop = !kPlain && ((starts >> r) & 1U) != 0;
-      const float kept = drop ? 0 : carry[e] * h[k][e];
-      decay[i] += kept * a[e];
-      grad_a[e] += kept * (i == 0 ? step.x : step.y);
+      for (int k = kGroup - 1; k >= 0; --k) {
+        const float dh = c[k] * rows.gy[k] + part(carry, e);
+        rows.dh_b[k] += dh * b[k];
+        part(carry, e) = w[k] * dh;
+        const float kept = !kPlain && starts.at(k) ? 0 : part(carry, e) * h[k];
+        rows.decay[k] += kept * part(a, e);
+        part(grad_a, e) += kept * rows.delta[k];
+        grad_b[k] = dh * rows.u[k];
+        grad_c[k] = h[k + 1] * rows.gy[k];
+      }
+      float4 sums;
+      selection.add<kExact>(1, make_float4(grad_b[4], grad_b[5], grad_b[6], grad_b[7]),
+                            make_float4(0, 0, 0, 0), sums);
+      selection.add<kExact>(3, make_float4(grad_c[4], grad_c[5], grad_c[6], grad_c[7]), sums, sums);
+      selection.add<kExact>(0, make_float4(grad_b[0], grad_b[1], grad_b[2], grad_b[3]), sums, sums);
+      selection.add<kExact>(2, make_float4(grad_c[0], grad_c[1], grad_c[2], grad_c[3]), sums, sums);
+      own.parts[2 * i + e][lane / 4][lane % 4] = sums;
     }
-    columns.add(k, dh, h[k + 1], make_float2(step.z, step.w), gy);
-    of_two[k % 2] =
-        share_lanes(share_lanes(dh_b[0], dh_b[1], 4), share_lanes(decay[0], decay[1], 4), 8);
-    if (k % 2 == 0) {
-      const float sum = share_lanes(of_two[0], of_two[1], 16);
-      const int row = r + ((lane & 16) != 0 ? 1 : 0);
-      __syncwarp();  // all lanes have read these rows of u
-      ((lane & 8) != 0 ? shared.decay_sum(row, sum_channel) : shared.u(row, sum_channel)) = sum;
-    }
+    own.carry[pair][lane] = carry;
+    own.grad_a[pair][lane] = grad_a;
   }
-  columns.store();
+  __syncwarp();
+  const int p = lane / 4;
+  float4 sum = own.parts[p][p][lane % 4];  // lanes begin with different banks
+#pragma unroll
+  for (int g = 1; g < 8; ++g) {
+    const float4 part = own.parts[p][(p + g) % 8][lane % 4];
+    sum.x += part.x;
+    sum.y += part.y;
+    sum.z += part.z;
+    sum.w += part.w;
+  }
+  __syncwarp();
+  return sum;
 }
 
 }  // namespace calm::cuda
