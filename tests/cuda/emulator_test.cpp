@@ -10,6 +10,7 @@
 
 #include "cuda/blas.hpp"
 #include "tests/cuda/emulator/block.hpp"
+#include "tests/cuda/emulator/stream.hpp"
 #include "tests/cuda/made_up.hpp"
 #include "tests/cuda/node.hpp"
 
@@ -82,6 +83,33 @@ TEST(Emulator, ALaunchThatNoDeviceTakesLeavesAnError) {
   EXPECT_EQ(cudaGetLastError(), cudaSuccess);
 }
 
+TEST(Emulator, AStreamThatWaitsForAnotherIsNotReady) {
+  cudaStream_t first = nullptr, second = nullptr;
+  cudaEvent_t event = nullptr;
+  ASSERT_EQ(cudaStreamCreate(&first), cudaSuccess);
+  ASSERT_EQ(cudaStreamCreate(&second), cudaSuccess);
+  ASSERT_EQ(cudaEventCreate(&event), cudaSuccess);
+  bool may_go_on = false;
+  int x = 0;
+  second->submit_until([&] { return may_go_on; });
+  ASSERT_EQ(cudaEventRecord(event, second), cudaSuccess);
+  first->submit([&] { x = 1; });
+  ASSERT_EQ(cudaStreamWaitEvent(first, event, 0), cudaSuccess);
+  first->submit([&] { x = 2; });
+  EXPECT_EQ(x, 0) << "nobody waited";
+  EXPECT_EQ(cudaStreamQuery(first), cudaErrorNotReady);
+  EXPECT_EQ(cudaEventQuery(event), cudaErrorNotReady);
+  EXPECT_EQ(x, 1);
+  EXPECT_EQ(cudaGetLastError(), cudaErrorNotReady);
+  may_go_on = true;
+  EXPECT_EQ(cudaStreamQuery(first), cudaSuccess);
+  EXPECT_EQ(x, 2);
+  EXPECT_EQ(cudaEventQuery(event), cudaSuccess);
+  cudaEventDestroy(event);
+  cudaStreamDestroy(second);
+  cudaStreamDestroy(first);
+}
+
 class Graph : public testing::Test {
  protected:
   void SetUp() override {
@@ -111,11 +139,13 @@ TEST_F(Graph, OfTwoStreamsIsReplayed) {
   ASSERT_EQ(cudaStreamWaitEvent(main_, join_, 0), cudaSuccess);
   cudaGraph_t graph = nullptr;
   ASSERT_EQ(cudaStreamEndCapture(main_, &graph), cudaSuccess);
+  ASSERT_EQ(cudaStreamSynchronize(main_), cudaSuccess);
   EXPECT_EQ(x_, 1) << "captured, not run";
   cudaGraphExec_t made = nullptr;
   ASSERT_EQ(cudaGraphInstantiate(&made, graph, 0), cudaSuccess);
   ASSERT_EQ(cudaGraphLaunch(made, main_), cudaSuccess);
   ASSERT_EQ(cudaGraphLaunch(made, main_), cudaSuccess);
+  ASSERT_EQ(cudaStreamSynchronize(main_), cudaSuccess);
   EXPECT_EQ(x_, ((1 + 1) * 2 + 1) * 2);
   EXPECT_EQ(y_, (10 * 3 + 10) * 3);
   cudaGraphExecDestroy(made);

@@ -1,18 +1,91 @@
 #include "tests/cuda/emulator/capture.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include "tests/cuda/emulator/block.hpp"
 
 namespace calm_emulated {
 
+namespace {
+
+std::recursive_mutex streams_lock;
+std::vector<Stream *> streams;  // in the order they were made in
+
+/// Whether a stream went on.
+bool go_on(Stream *stream) {
+  if (stream->works.empty()) {
+    return false;
+  }
+  try {
+    if (!stream->works.front()()) {
+      return false;
+    }
+  } catch (...) {
+    stream->works.pop_front();
+    throw;
+  }
+  stream->works.pop_front();
+  return true;
+}
+
+void wait_until(const std::function<bool()> &done) {
+  while (!run_until(done)) {
+    ::sched_yield();
+  }
+}
+
+}  // namespace
+
+Stream::Stream() {
+  const std::lock_guard lock(streams_lock);
+  streams.push_back(this);
+}
+
+Stream::~Stream() {
+  const std::lock_guard lock(streams_lock);
+  streams.erase(std::find(streams.begin(), streams.end(), this));
+}
+
 void Stream::submit(std::function<void()> work) {
-  if (capture == nullptr) {
-    work();
+  if (capture != nullptr) {
+    capture->nodes.push_back({std::move(work), std::exchange(front, {capture->nodes.size()})});
     return;
   }
-  capture->nodes.push_back({std::move(work), std::exchange(front, {capture->nodes.size()})});
+  submit_until([work = std::move(work)] {
+    work();
+    return true;
+  });
+}
+
+void Stream::submit_until(std::function<bool()> work) {
+  if (capture != nullptr) {
+    throw Failure("work was captured that cannot be");
+  }
+  const std::lock_guard lock(streams_lock);
+  works.push_back(std::move(work));
+}
+
+bool run_until(const std::function<bool()> &done) {
+  const std::lock_guard lock(streams_lock);
+  while (!done()) {
+    const bool some = backward() ? std::any_of(streams.rbegin(), streams.rend(), go_on)
+                                 : std::any_of(streams.begin(), streams.end(), go_on);
+    if (!some) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void finish_all() {
+  wait_until([] {
+    return std::all_of(streams.begin(), streams.end(),
+                       [](const Stream *stream) { return stream->works.empty(); });
+  });
 }
 
 namespace {
@@ -83,14 +156,31 @@ cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  cudaStreamSynchronize(stream);
   delete stream_of(stream);
   return cudaSuccess;
 }
-// Nothing is ever under way; but a stream that is captured cannot be waited for.
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return cudaStreamQuery(stream); }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  cudaError_t state = cudaStreamQuery(stream);
+  for (; state == cudaErrorNotReady; state = cudaStreamQuery(stream)) {
+    ::sched_yield();
+    cudaGetLastError();
+  }
+  return state;
+}
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
-  const bool captured = stream != nullptr && stream_of(stream)->capture != nullptr;
-  return leave_error(captured ? cudaErrorStreamCaptureUnsupported : cudaSuccess);
+  if (stream == nullptr) {
+    return cudaSuccess;
+  }
+  if (stream_of(stream)->capture != nullptr) {
+    return leave_error(cudaErrorStreamCaptureUnsupported);
+  }
+  const bool done = calm_emulated::run_until([stream] { return stream_of(stream)->works.empty(); });
+  return leave_error(done ? cudaSuccess : cudaErrorNotReady);
+}
+cudaError_t cudaDeviceSynchronize() {
+  calm_emulated::finish_all();
+  return cudaSuccess;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
@@ -105,17 +195,33 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   event->captured = stream != nullptr && stream_of(stream)->capture != nullptr;
   event->capture.reset();
+  event->passed.reset();
   event->front.clear();
   if (event->captured) {
     event->capture = stream_of(stream)->capture;
     event->front = stream_of(stream)->front;
+    return cudaSuccess;
   }
+  event->passed = std::make_shared<bool>(stream == nullptr);
+  calm_emulated::submit(stream, [passed = event->passed] { *passed = true; });
   return cudaSuccess;
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
-  return leave_error(event->captured ? cudaErrorCapturedEvent : cudaSuccess);
+  if (event->captured) {
+    return leave_error(cudaErrorCapturedEvent);
+  }
+  const std::shared_ptr<bool> passed = event->passed;
+  const bool done = passed == nullptr || calm_emulated::run_until([passed] { return *passed; });
+  return leave_error(done ? cudaSuccess : cudaErrorNotReady);
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t event) { return cudaEventQuery(event); }
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  cudaError_t state = cudaEventQuery(event);
+  for (; state == cudaErrorNotReady; state = cudaEventQuery(event)) {
+    ::sched_yield();
+    cudaGetLastError();
+  }
+  return state;
+}
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t, cudaEvent_t) {
   *milliseconds = 0;
   return cudaSuccess;
@@ -134,6 +240,12 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
   }
   if (stream->capture != capture) {
     return leave_error(cudaErrorStreamCaptureIsolation);
+  }
+  if (capture == nullptr) {
+    if (event->passed != nullptr) {
+      stream->submit_until([passed = event->passed] { return *passed; });
+    }
+    return cudaSuccess;
   }
   calm_emulated::add(stream->front, event->front);
   return cudaSuccess;
@@ -182,16 +294,16 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
   return cudaSuccess;
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *made, cudaGraph_t graph, unsigned long long) {
-  *made = new CUgraphExec_st;
+  *made = new CUgraphExec_st{std::make_shared<std::vector<std::function<void()>>>()};
   for (const std::size_t i : calm_emulated::order_of(graph->nodes)) {
-    (*made)->works.push_back(graph->nodes[i].work);
+    (*made)->works->push_back(graph->nodes[i].work);
   }
   return cudaSuccess;
 }
 cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
-  calm_emulated::submit(stream, [graph] {
-    for (const std::function<void()> &work : graph->works) {
+  calm_emulated::submit(stream, [works = graph->works] {
+    for (const std::function<void()> &work : *works) {
       work();
     }
   });

@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstddef>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -26,10 +27,20 @@ struct Capture {
 
 class Stream : public CUstream_st {
  public:
+  Stream();
+  ~Stream() override;
   void submit(std::function<void()> work) override;
-  std::shared_ptr<Capture> capture;  // null: what is put here runs at once
-  std::vector<std::size_t> front;    // the nodes that the next one comes after
+  void submit_until(std::function<bool()> work) override;
+  std::shared_ptr<Capture> capture;         // null: what is put here waits to be run
+  std::vector<std::size_t> front;           // the nodes that the next one comes after
+  std::deque<std::function<bool()>> works;  // in order
 };
+
+/// Runs what streams hold, of those that can go on the one that was made first (backward: last),
+/// until `done`; false where nothing can go on before.
+bool run_until(const std::function<bool()> &done);
+/// Waits for every stream.
+void finish_all();
 
 inline Stream *stream_of(cudaStream_t stream) { return static_cast<Stream *>(stream); }
 
@@ -42,6 +53,7 @@ struct CUevent_st {
   std::weak_ptr<calm_emulated::Capture> capture;  // recorded in one, which may have ended
   bool captured = false;
   std::vector<std::size_t> front;
+  std::shared_ptr<bool> passed;  // recorded in no capture; null: never
 };
 
 struct CUgraph_st {
@@ -49,5 +61,6 @@ struct CUgraph_st {
 };
 
 struct CUgraphExec_st {
-  std::vector<std::function<void()>> works;  // in the order they run in
+  // In the order they run in; launches that wait to be run have them too.
+  std::shared_ptr<std::vector<std::function<void()>>> works;
 };

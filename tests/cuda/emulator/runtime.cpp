@@ -1,4 +1,4 @@
-// NVIDIA's runtime as far as the engine calls it: one device, whose memory is the host's.
+// NVIDIA's runtime as far as the engine calls it: two devices, whose memory is the host's.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -15,6 +15,7 @@
 namespace calm_emulated {
 namespace {
 
+constexpr int kDevices = 2;
 constexpr std::size_t kMemory = std::size_t{1} << 34;
 constexpr std::size_t kAlign = 256;
 constexpr int kPoison = 0xff;
@@ -25,6 +26,7 @@ constexpr unsigned kMostColumns = 0x7fffffff;  // of its first
 constexpr std::size_t kMostShared = 227 << 10;
 
 thread_local cudaError_t last_error = cudaSuccess;
+thread_local int current_device = 0;
 std::mutex blocks_lock;
 std::map<void *, std::size_t> blocks;
 std::size_t used = 0;
@@ -50,6 +52,7 @@ cudaError_t release(void *memory) {
   if (memory == nullptr) {
     return cudaSuccess;
   }
+  finish_all();  // as a device does
   const std::lock_guard lock(blocks_lock);
   const auto block = blocks.find(memory);
   if (block == blocks.end()) {
@@ -116,28 +119,34 @@ const char *cudaGetErrorName(cudaError_t error) {
 }
 
 cudaError_t cudaGetDeviceCount(int *count) {
-  *count = 1;
+  *count = calm_emulated::kDevices;
   return cudaSuccess;
 }
 cudaError_t cudaGetDevice(int *device) {
-  *device = 0;
+  *device = calm_emulated::current_device;
   return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
-  return leave_error(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+  if (device < 0 || device >= calm_emulated::kDevices) {
+    return leave_error(cudaErrorInvalidDevice);
+  }
+  calm_emulated::current_device = device;
+  return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
   *properties = {};
   constexpr std::string_view kName = "emulated card";
   kName.copy(properties->name, kName.size());
   properties->totalGlobalMem = calm_emulated::kMemory;
+  properties->uuid.bytes[0] = static_cast<char>(1 + device);
   properties->major = 9;
   properties->multiProcessorCount = 132;
   properties->warpSize = calm_emulated::kLanes;
   properties->maxThreadsPerBlock = calm_emulated::kMostThreads;
   properties->sharedMemPerBlock = 48 << 10;
   properties->sharedMemPerBlockOptin = calm_emulated::kMostShared;
-  return cudaSetDevice(device);
+  return leave_error(device >= 0 && device < calm_emulated::kDevices ? cudaSuccess
+                                                                     : cudaErrorInvalidDevice);
 }
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
   cudaDeviceProp properties{};
@@ -159,7 +168,6 @@ cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int dev
       return leave_error(cudaErrorNotSupported);
   }
 }
-cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 cudaError_t cudaMemGetInfo(std::size_t *free_bytes, std::size_t *all) {
   const std::lock_guard lock(calm_emulated::blocks_lock);
   *all = calm_emulated::kMemory;
