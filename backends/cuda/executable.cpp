@@ -20,8 +20,6 @@ namespace {
 using reference::about;
 using reference::Place;
 
-bool is_sum(const Node &node) { return node.op == CALM_OP_ALL_REDUCE; }
-
 constexpr std::string_view kFinishes[] = {"", " + add", " + gelu", " * gelu'"};
 
 std::string line_of(const Node &node) {
@@ -185,7 +183,7 @@ cudaGraphExec_t capture(Session &session, Body &&body) {
   return executable;
 }
 
-/// Every sum over the ranks, and the nodes between them as graphs.
+/// Every sum over the ranks, and the nodes between them as graphs. Alone: one graph.
 void capture_all(Session &session, const Executable &executable,
                  const std::vector<void *> &operands, std::vector<Part> &parts) {
   const std::vector<Node> &nodes = executable.nodes;
@@ -196,13 +194,22 @@ void capture_all(Session &session, const Executable &executable,
         capture(session, [&] { Launcher(session, executable, operands).launch(begin, end); });
     check(cudaGraphUpload(part.graph, session.stream()), "uploading the graph");
   };
+  const std::vector<std::uint32_t> &joins = executable.sum_joins;
   std::size_t begin = 0;
   for (std::size_t i = 0; session.ranks() != nullptr && i < nodes.size(); ++i) {
-    if (!is_sum(nodes[i])) {
+    const bool join = std::binary_search(joins.begin(), joins.end(), i);
+    if (!join && !is_sum(nodes[i])) {
       continue;
     }
     if (begin < i) {
       add(begin, i);
+    }
+    begin = i;
+    if (join) {
+      parts.emplace_back();
+    }
+    if (!is_sum(nodes[i])) {
+      continue;
     }
     begin = i + 1;
     Part sum;
@@ -266,6 +273,9 @@ Executable *compile(Session &session, const calm_program *program, calm_table op
     store_as_bf16(graph);
   }
   fuse_products(graph, session.blas());
+  if (session.ranks() != nullptr) {
+    start_sums_early(graph);
+  }
   for_each_node(graph, choose_kernel);
   place(graph);
   auto executable = std::make_unique<Executable>();
@@ -282,6 +292,7 @@ Executable *compile(Session &session, const calm_program *program, calm_table op
     executable->scratch_bytes = std::max<std::uint64_t>(executable->scratch_bytes, node.scratch);
   }
   executable->joins = joins_of(graph.nodes);
+  executable->sum_joins = joins_of_sums(graph);
   executable->nodes = std::move(graph.nodes);
   executable->fused = graph.fused;
   executable->workspace_bytes = graph.workspace_bytes;
@@ -327,10 +338,13 @@ std::uint64_t run(Session &session, Binding &binding, const void *step_values,
   for (const Part &part : binding.parts) {
     if (part.graph != nullptr) {
       check(cudaGraphLaunch(part.graph, session.stream()), "starting a run");
+    } else if (part.count > 0) {
+      session.sum(part.x, part.y, part.count);
     } else {
-      session.ranks()->sum(part.x, part.y, part.count, session.stream());
+      session.join_sums();
     }
   }
+  session.join_sums();
   return session.finish_run();
 }
 

@@ -1,7 +1,8 @@
 // A compiled program: its nodes with a kernel each, and where every operand lies. A binding is a
 // captured graph of all its launches; a run replays it. With several ranks it is the graphs between
 // their sums, which are not captured: NCCL asks all ranks to capture together and to replay what
-// came of that, and each rank binds its own buckets when it meets them.
+// came of that, and each rank binds its own buckets when it meets them. A sum has a stream of its
+// own, so that the next graph runs meanwhile.
 #pragma once
 
 #include <calm/backend.h>
@@ -23,6 +24,7 @@ namespace calm::cuda {
 struct Executable {
   std::vector<Node> nodes;
   std::vector<std::uint32_t> joins;      // of the two streams (graph.hpp)
+  std::vector<std::uint32_t> sum_joins;  // of the first stream and that of sums
   std::vector<reference::Place> places;  // of all operands, node after node
   std::vector<std::uint64_t> slot_bytes;
   std::vector<std::string> slot_names;
@@ -35,7 +37,8 @@ struct Executable {
   std::string dump;
 };
 
-/// One thing a run puts on the stream: a graph, or without one a sum over the ranks.
+/// One thing a run puts on the stream: a graph, or without one a sum over the ranks that begins,
+/// or, of nothing, waiting for all that began.
 struct Part {
   cudaGraphExec_t graph = nullptr;
   const float *x = nullptr;

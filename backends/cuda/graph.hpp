@@ -70,6 +70,14 @@ void store_as_bf16(Graph &graph);
 /// (fuse.cpp).
 void fuse_products(Graph &graph, Blas &blas);
 
+/// Whether a node adds up over the ranks.
+bool is_sum(const Node &node);
+
+/// For several ranks: cuts what is added up over them into pieces and lets each stand where its
+/// last gradient is made, so that it travels beside the rest of the backward pass (sums.cpp). The
+/// pieces and their order follow from the layout of the group alone, as they must.
+void start_sums_early(Graph &graph);
+
 /// Puts weight gradients on the second stream and lays out the workspace (place.cpp). The nodes
 /// have their kernels.
 void place(Graph &graph);
@@ -82,5 +90,9 @@ inline bool joined(const Node &a, const Node &b) { return a.join != nullptr && a
 /// `waits_for_all`.
 std::vector<std::uint32_t> joins_of(const std::vector<Node> &nodes);
 bool waits_for_all(const Node &node);
+
+/// Before these nodes the first stream waits for all sums before them, whose memory they touch; in
+/// order. After place.
+std::vector<std::uint32_t> joins_of_sums(const Graph &graph);
 
 }  // namespace calm::cuda

@@ -60,8 +60,15 @@ std::byte *bytes_at(const Session &session, const Buffer *buffer, std::uint64_t 
 
 }  // namespace
 
-Stream::Stream() {
-  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+Stream::Stream(Priority priority) {
+  if (priority == Priority::kLeast) {
+    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
+    return;
+  }
+  int least = 0;
+  int greatest = 0;
+  check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "making a stream");
+  check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, greatest), "making a stream");
 }
 Stream::~Stream() {
   static_cast<void>(cudaStreamSynchronize(stream_));
@@ -88,6 +95,7 @@ Session::Session(std::uint32_t device, Precision precision, const calm_comm *com
     : device_(static_cast<int>(device)),
       ranks_(comm == nullptr ? nullptr : std::make_unique<Ranks>(*comm)),
       current_(device),
+      sums_(comm == nullptr ? nullptr : std::make_unique<Sums>()),
       blas_(stream_.handle(), precision),
       precision_(precision) {
   reserve_step(kAlign);
@@ -98,7 +106,7 @@ Session::Session(std::uint32_t device, Precision precision, const calm_comm *com
 
 Session::~Session() {
   settle();
-  ranks_.reset();  // before the stream, which waits for what it ends
+  ranks_.reset();  // before the streams, which wait for what it ends
   if (lost_) {
     blas_.abandon();
   }
@@ -117,6 +125,7 @@ void Session::failed(const Error &error) { lost_ = lost_ || error.status() == CA
 void Session::synchronize() {
   if (ranks_ != nullptr) {
     ranks_->wait(stream());
+    ranks_->wait(sums_->stream.handle());  // of a run that failed half way
   } else {
     check(cudaStreamSynchronize(stream()), "waiting for the device");
   }
@@ -141,6 +150,21 @@ void Session::await(Event &event) {
     ranks_->wait(event.handle());
   } else {
     event.wait();
+  }
+}
+
+void Session::sum(const float *x, float *y, std::size_t n) {
+  sums_->begun.record(stream());
+  sums_->begun.hold(sums_->stream.handle());
+  sums_->under_way = true;
+  ranks_->sum(x, y, n, sums_->stream.handle());
+}
+
+void Session::join_sums() {
+  if (sums_ != nullptr && sums_->under_way) {
+    sums_->ended.record(sums_->stream.handle());
+    sums_->ended.hold(stream());
+    sums_->under_way = false;
   }
 }
 

@@ -28,9 +28,11 @@ struct Buffer {
 /// Runs that may be under way at a time: each has an event and a block of step values of its own.
 inline constexpr std::uint64_t kInFlight = 32;
 
+enum class Priority { kLeast, kGreatest };
+
 class Stream {
  public:
-  Stream();
+  explicit Stream(Priority priority = Priority::kLeast);
   ~Stream();
   Stream(const Stream &) = delete;
   Stream &operator=(const Stream &) = delete;
@@ -82,6 +84,11 @@ class Session {
   void settle() noexcept;
   /// Null for a process alone.
   Ranks *ranks() const { return ranks_.get(); }
+  /// With several ranks, collective: y [n] = the sum of x [n] over them, after what the stream has
+  /// been given and beside what it is given from now on.
+  void sum(const float *x, float *y, std::size_t n);
+  /// What the stream is given from now on begins after all sums.
+  void join_sums();
 
   /// Device memory for the scratch of one node after another, shared by all executables. It grows;
   /// executables keep the block that they were captured with.
@@ -110,6 +117,12 @@ class Session {
   struct Current {
     explicit Current(std::uint32_t device);
   };
+  /// Ahead of the kernels beside them, which would leave them no room before their end.
+  struct Sums {
+    Stream stream{Priority::kGreatest};
+    Event begun, ended;
+    bool under_way = false;
+  };
 
   int device_;
   bool lost_ = false;
@@ -117,6 +130,7 @@ class Session {
   Current current_;  // before what is made on the device
   Stream stream_;
   Stream side_stream_;
+  std::unique_ptr<Sums> sums_;  // of several ranks
   std::array<Event, 3> order_;
   Blas blas_;
   Precision precision_;
