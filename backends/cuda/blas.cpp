@@ -2,80 +2,17 @@
 
 #include <calm/cpp/error.hpp>
 
-#include <cublasLt.h>
-
 #include <algorithm>
 #include <string>
-#include <vector>
 
+#include "cuda/cublaslt.hpp"
 #include "cuda/error.hpp"
-#include "cuda/library.hpp"
 
 namespace calm::cuda {
 namespace {
 
 constexpr std::size_t kWorkspace = std::size_t{32} << 20;
 constexpr std::int64_t kMaxAlign = 256;
-
-/// The functions used, each of the type its header declares. Their types are the same in all of
-/// kMajors.
-struct Library {
-  decltype(&cublasLtCreate) create = nullptr;
-  decltype(&cublasLtDestroy) destroy = nullptr;
-  decltype(&cublasLtMatmul) matmul = nullptr;
-  decltype(&cublasLtMatmulAlgoGetHeuristic) heuristic = nullptr;
-  decltype(&cublasLtMatmulDescCreate) desc_create = nullptr;
-  decltype(&cublasLtMatmulDescDestroy) desc_destroy = nullptr;
-  decltype(&cublasLtMatmulDescSetAttribute) desc_set = nullptr;
-  decltype(&cublasLtMatrixLayoutCreate) layout_create = nullptr;
-  decltype(&cublasLtMatrixLayoutDestroy) layout_destroy = nullptr;
-  decltype(&cublasLtMatmulPreferenceCreate) preference_create = nullptr;
-  decltype(&cublasLtMatmulPreferenceDestroy) preference_destroy = nullptr;
-  decltype(&cublasLtMatmulPreferenceSetAttribute) preference_set = nullptr;
-};
-
-/// The version we were compiled with first.
-std::vector<std::string> sonames() {
-  std::vector<std::string> names;
-  for (const int major : {CUBLAS_VER_MAJOR, 13, 12}) {
-    std::string name = "libcublasLt.so." + std::to_string(major);
-    if (std::find(names.begin(), names.end(), name) == names.end()) {
-      names.push_back(std::move(name));
-    }
-  }
-  return names;
-}
-
-Library open_library_of_products() {
-  const std::vector<std::string> names = sonames();
-  std::string why;
-  void *const handle = open_library(in_usual_places(names), &why);
-  if (handle == nullptr) {
-    throw Error(CALM_UNAVAILABLE, "cuBLASLt: " + why + "; LD_LIBRARY_PATH may name its folder");
-  }
-  Library lt;
-  const auto get = [&](auto &function, const char *symbol) {
-    find(handle, function, symbol, names.front());
-  };
-  get(lt.create, "cublasLtCreate");
-  get(lt.destroy, "cublasLtDestroy");
-  get(lt.matmul, "cublasLtMatmul");
-  get(lt.heuristic, "cublasLtMatmulAlgoGetHeuristic");
-  get(lt.desc_create, "cublasLtMatmulDescCreate");
-  get(lt.desc_destroy, "cublasLtMatmulDescDestroy");
-  get(lt.desc_set, "cublasLtMatmulDescSetAttribute");
-  get(lt.layout_create, "cublasLtMatrixLayoutCreate");
-  get(lt.layout_destroy, "cublasLtMatrixLayoutDestroy");
-  get(lt.preference_create, "cublasLtMatmulPreferenceCreate");
-  get(lt.preference_destroy, "cublasLtMatmulPreferenceDestroy");
-  get(lt.preference_set, "cublasLtMatmulPreferenceSetAttribute");
-  return lt;
-}
-
-const Library &library() {
-  static const Library instance = open_library_of_products();
-  return instance;
-}
 
 std::int64_t align_of(const void *pointer) {
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);
@@ -87,8 +24,6 @@ std::int64_t align_of(const void *pointer) {
 cudaDataType_t type_of(calm_dtype type) { return type == CALM_BF16 ? CUDA_R_16BF : CUDA_R_32F; }
 
 }  // namespace
-
-void open_blas() { library(); }
 
 /// What one size of product needs beside its addresses.
 struct Blas::Choice {
@@ -104,11 +39,11 @@ struct Blas::Choice {
   ~Choice() {
     for (auto *const layout : {a, b, with, out}) {
       if (layout != nullptr) {
-        library().layout_destroy(layout);
+        cublaslt().layout_destroy(layout);
       }
     }
     if (desc != nullptr) {
-      library().desc_destroy(desc);
+      cublaslt().desc_destroy(desc);
     }
   }
 };
@@ -117,14 +52,14 @@ Blas::Blas(cudaStream_t stream, Precision precision)
     : tf32_(precision == Precision::kTf32),
       workspaces_{DeviceMemory(kWorkspace, stream), DeviceMemory(kWorkspace, stream)} {
   cublasLtHandle_t handle = nullptr;
-  check_blas(library().create(&handle), "opening");
+  check_blas(cublaslt().create(&handle), "opening");
   handle_ = handle;
 }
 
 Blas::~Blas() {
   choices_.clear();
   if (handle_ != nullptr) {
-    library().destroy(static_cast<cublasLtHandle_t>(handle_));
+    cublaslt().destroy(static_cast<cublasLtHandle_t>(handle_));
   }
 }
 
@@ -161,7 +96,7 @@ const Blas::Choice *Blas::choose(const Product &p) {
 }
 
 void Blas::look_up(const Product &p, Choice &choice) {
-  const Library &lt = library();
+  const Cublaslt &lt = cublaslt();
   const bool tf32 = tf32_ && p.type == CALM_F32;
   check_blas(lt.desc_create(&choice.desc, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
                             CUDA_R_32F),
@@ -228,7 +163,7 @@ void Blas::multiply(const Product &p, bool side, cudaStream_t stream) {
     throw Error(CALM_FAILED, "cublasLt: no algorithm for a product of " + std::to_string(p.m) +
                                  " x " + std::to_string(p.n) + " x " + std::to_string(p.k));
   }
-  const Library &lt = library();
+  const Cublaslt &lt = cublaslt();
   if (p.finish == Finish::kGelu || p.finish == Finish::kGeluGrad) {
     check_blas(lt.desc_set(choice->desc, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &p.with,
                            sizeof p.with),

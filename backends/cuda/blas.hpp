@@ -1,5 +1,4 @@
-// Matrix products by cuBLASLt. The library is half a gigabyte and may be missing, so it is opened
-// when the engine is, never linked.
+// Matrix products by cuBLASLt (cublaslt.hpp).
 #pragma once
 
 #include <calm/tensor.h>
@@ -16,10 +15,6 @@
 #include "cuda/memory.hpp"
 
 namespace calm::cuda {
-
-/// Opens the library: one that the system's linker finds, else one in a usual place. Throws
-/// UNAVAILABLE naming what was looked for.
-void open_blas();
 
 enum class Precision : std::uint8_t { kFp32, kTf32, kBf16 };
 

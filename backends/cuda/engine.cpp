@@ -1,6 +1,6 @@
 #include "cuda/engine.hpp"
 
-#include "cuda/blas.hpp"
+#include "cuda/cublaslt.hpp"
 #include "cuda/executable.hpp"
 #include "cuda/session.hpp"
 #include "reference/table.hpp"
@@ -41,6 +41,6 @@ constexpr calm_backend kEngine = reference::BackendTable<Engine>::make(
 }  // namespace calm::cuda
 
 CALM_EXPORT const calm_backend *calm_cuda_engine(calm_error *error) {
-  const calm_status status = calm::guard(error, [] { calm::cuda::open_blas(); });
+  const calm_status status = calm::guard(error, [] { calm::cuda::cublaslt(); });
   return status == CALM_OK ? &calm::cuda::kEngine : nullptr;
 }

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cuda/capture.hpp"
 #include "cuda/error.hpp"
 #include "cuda/kernel_table.hpp"
 #include "reference/program.hpp"
@@ -161,28 +162,6 @@ void for_each_node(Graph &graph, void (*visit)(Node &)) {
   }
 }
 
-/// The work that `body` puts on the session's stream, as a graph.
-template <class Body>
-cudaGraphExec_t capture(Session &session, Body &&body) {
-  // Relaxed: the driver loads a kernel's code when it is first used, which other modes forbid here.
-  check(cudaStreamBeginCapture(session.stream(), cudaStreamCaptureModeRelaxed), "capturing");
-  cudaGraph_t graph = nullptr;
-  try {
-    body();
-  } catch (...) {
-    static_cast<void>(cudaStreamEndCapture(session.stream(), &graph));
-    static_cast<void>(cudaGraphDestroy(graph));
-    static_cast<void>(cudaGetLastError());
-    throw;
-  }
-  check(cudaStreamEndCapture(session.stream(), &graph), "capturing");
-  cudaGraphExec_t executable = nullptr;
-  const cudaError_t made = cudaGraphInstantiate(&executable, graph, 0);
-  static_cast<void>(cudaGraphDestroy(graph));
-  check(made, "instantiating the graph");
-  return executable;
-}
-
 /// Every sum over the ranks, and the nodes between them as graphs. Alone: one graph.
 void capture_all(Session &session, const Executable &executable,
                  const std::vector<void *> &operands, std::vector<Part> &parts) {
@@ -190,8 +169,8 @@ void capture_all(Session &session, const Executable &executable,
   const auto add = [&](std::size_t begin, std::size_t end) {
     // Its place first: then a graph has an owner once there is one.
     Part &part = parts.emplace_back();
-    part.graph =
-        capture(session, [&] { Launcher(session, executable, operands).launch(begin, end); });
+    part.graph = capture(session.stream(),
+                         [&] { Launcher(session, executable, operands).launch(begin, end); });
     check(cudaGraphUpload(part.graph, session.stream()), "uploading the graph");
   };
   const std::vector<std::uint32_t> &joins = executable.sum_joins;
