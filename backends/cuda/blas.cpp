@@ -1,18 +1,28 @@
 #include "cuda/blas.hpp"
 
 #include <calm/cpp/error.hpp>
+#include <calm/cpp/value.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <string>
+#include <utility>
 
 #include "cuda/cublaslt.hpp"
 #include "cuda/error.hpp"
+#include "cuda/timing.hpp"
 
 namespace calm::cuda {
 namespace {
 
 constexpr std::size_t kWorkspace = std::size_t{32} << 20;
 constexpr std::int64_t kMaxAlign = 256;
+/// Orders of sums that do not change between runs.
+constexpr std::uint32_t kSchemes =
+    CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
+constexpr int kCandidates = 8;     // that are timed; the library gave no more of them
+constexpr float kClearly = 0.97F;  // of the first one's time: what is closer is noise
+static_assert(sizeof(Algorithm) == sizeof(cublasLtMatmulAlgo_t));
 
 std::int64_t align_of(const void *pointer) {
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);
@@ -23,6 +33,51 @@ std::int64_t align_of(const void *pointer) {
 
 cudaDataType_t type_of(calm_dtype type) { return type == CALM_BF16 ? CUDA_R_16BF : CUDA_R_32F; }
 
+/// What times depend on but the product: cuBLASLt, and how fast the card is in what.
+std::string machine() {
+  int device = 0;
+  int driver = 0;
+  cudaDeviceProp properties{};
+  check(cudaGetDevice(&device), "describing the device");
+  check(cudaGetDeviceProperties(&properties, device), "describing the device");
+  check(cudaDriverGetVersion(&driver), "describing the device");
+  return std::string(properties.name) + ", " + std::to_string(properties.multiProcessorCount) +
+         " multiprocessors, driver " + std::to_string(driver) + ", cuBLASLt " +
+         std::to_string(cublaslt().version());
+}
+
+/// Puts operands of no importance one behind the other, as aligned as they are.
+class Layout {
+ public:
+  void *add(const void *like, std::int64_t rows, std::int64_t ld, calm_dtype type) {
+    if (like == nullptr) {
+      return nullptr;
+    }
+    const std::int64_t align = align_of(like);
+    const std::int64_t at = end_ + (align == kMaxAlign ? 0 : align);
+    const std::int64_t bytes = rows * ld * static_cast<std::int64_t>(dtype_bytes(type));
+    end_ = (at + bytes + kMaxAlign - 1) / kMaxAlign * kMaxAlign;
+    return reinterpret_cast<void *>(base_ + static_cast<std::uintptr_t>(at));
+  }
+  explicit Layout(std::byte *base) : base_(reinterpret_cast<std::uintptr_t>(base)) {}
+  std::uint64_t bytes() const { return static_cast<std::uint64_t>(end_); }
+
+ private:
+  std::uintptr_t base_;
+  std::int64_t end_ = 0;
+};
+
+/// `p` with operands behind `base`, and the bytes that they take.
+Product placed(Product p, std::byte *base, std::uint64_t *bytes) {
+  Layout layout(base);
+  p.a = layout.add(p.a, p.transpose_a ? p.k : p.m, p.lda, p.type);
+  p.b = layout.add(p.b, p.transpose_b ? p.n : p.k, p.ldb, p.type);
+  p.out = layout.add(p.out, p.m, p.ld_out, p.out_type);
+  p.with = layout.add(p.finish == Finish::kNone ? nullptr : p.with, p.m, p.ld_with, p.out_type);
+  *bytes = layout.bytes();
+  return p;
+}
+
 }  // namespace
 
 /// What one size of product needs beside its addresses.
@@ -32,6 +87,7 @@ struct Blas::Choice {
   cublasLtMatmulAlgo_t algorithm{};
   std::size_t workspace = 0;
   bool found = false;
+  bool settled = false;  // by time
 
   Choice() = default;
   Choice(const Choice &) = delete;
@@ -48,9 +104,13 @@ struct Blas::Choice {
   }
 };
 
-Blas::Blas(cudaStream_t stream, Precision precision)
-    : tf32_(precision == Precision::kTf32),
+Blas::Blas(cudaStream_t stream, Precision precision, const calm_host *timed)
+    : stream_(stream),
+      tf32_(precision == Precision::kTf32),
       workspaces_{DeviceMemory(kWorkspace, stream), DeviceMemory(kWorkspace, stream)} {
+  if (timed != nullptr) {
+    cache_ = std::make_unique<AlgorithmCache>(timed, machine());
+  }
   cublasLtHandle_t handle = nullptr;
   check_blas(cublaslt().create(&handle), "opening");
   handle_ = handle;
@@ -63,30 +123,40 @@ Blas::~Blas() {
   }
 }
 
-// The library counts column after column: there our row-major out [m, n] is an n by m matrix,
-// out' = op(b)' op(a)'.
-const Blas::Choice *Blas::choose(const Product &p) {
-  const Key key{p.m,
-                p.n,
-                p.k,
-                p.transpose_a,
-                p.transpose_b,
-                p.type,
-                p.out_type,
-                p.lda,
-                p.ldb,
-                p.ld_out,
-                static_cast<std::int64_t>(p.finish),
-                p.finish == Finish::kNone ? 0 : p.ld_with,
-                align_of(p.a),
-                align_of(p.b),
-                align_of(p.out),
-                p.finish == Finish::kNone ? 0 : align_of(p.with)};
+Blas::Key Blas::key_of(const Product &p) const {
+  const bool finished = p.finish != Finish::kNone;
+  return {p.m,
+          p.n,
+          p.k,
+          p.transpose_a,
+          p.transpose_b,
+          p.type,
+          p.out_type,
+          tf32_ && p.type == CALM_F32,
+          p.lda,
+          p.ldb,
+          p.ld_out,
+          static_cast<std::int64_t>(p.finish),
+          finished ? p.ld_with : 0,
+          align_of(p.a),
+          align_of(p.b),
+          align_of(p.out),
+          finished ? align_of(p.with) : 0};
+}
+
+Blas::Choice *Blas::choose(const Product &p) {
+  const Key key = key_of(p);
   std::unique_ptr<Choice> &known = choices_[key];
   if (known == nullptr) {
     known = std::make_unique<Choice>();
     try {
-      look_up(p, *known);
+      describe(p, *known);
+      const auto found = ask(p, *known, 1);
+      known->found = !found.empty();
+      if (known->found) {
+        known->algorithm = found.front().algo;
+        known->workspace = found.front().workspaceSize;
+      }
     } catch (...) {
       choices_.erase(key);
       throw;
@@ -95,24 +165,26 @@ const Blas::Choice *Blas::choose(const Product &p) {
   return known->found ? known.get() : nullptr;
 }
 
-void Blas::look_up(const Product &p, Choice &choice) {
+// The library counts column after column: there our row-major out [m, n] is an n by m matrix,
+// out' = op(b)' op(a)'.
+void Blas::describe(const Product &p, Choice &choice) const {
   const Cublaslt &lt = cublaslt();
   const bool tf32 = tf32_ && p.type == CALM_F32;
   check_blas(lt.desc_create(&choice.desc, tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
                             CUDA_R_32F),
              "describing a product");
-  const auto describe = [&](cublasLtMatmulDescAttributes_t attribute, const auto &value) {
+  const auto set = [&](cublasLtMatmulDescAttributes_t attribute, const auto &value) {
     check_blas(lt.desc_set(choice.desc, attribute, &value, sizeof value), "describing a product");
   };
-  describe(CUBLASLT_MATMUL_DESC_TRANSA, p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
-  describe(CUBLASLT_MATMUL_DESC_TRANSB, p.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(CUBLASLT_MATMUL_DESC_TRANSA, p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(CUBLASLT_MATMUL_DESC_TRANSB, p.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
   if (p.finish == Finish::kGelu || p.finish == Finish::kGeluGrad) {
-    describe(CUBLASLT_MATMUL_DESC_EPILOGUE,
-             p.finish == Finish::kGelu ? CUBLASLT_EPILOGUE_GELU_AUX : CUBLASLT_EPILOGUE_DGELU);
-    describe(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, p.ld_with);
-    describe(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE,
-             static_cast<std::int32_t>(type_of(p.out_type)));
-    describe(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, p.with);
+    set(CUBLASLT_MATMUL_DESC_EPILOGUE,
+        p.finish == Finish::kGelu ? CUBLASLT_EPILOGUE_GELU_AUX : CUBLASLT_EPILOGUE_DGELU);
+    set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, p.ld_with);
+    set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE,
+        static_cast<std::int32_t>(type_of(p.out_type)));
+    set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, p.with);
   }
   const auto layout = [&](cublasLtMatrixLayout_t *to, calm_dtype type, std::int64_t rows,
                           std::int64_t columns, std::int64_t ld) {
@@ -124,35 +196,131 @@ void Blas::look_up(const Product &p, Choice &choice) {
   layout(&choice.a, p.type, p.transpose_a ? p.k : p.m, p.transpose_a ? p.m : p.k, p.lda);
   layout(&choice.out, p.out_type, p.m, p.n, p.ld_out);
   layout(&choice.with, p.out_type, p.m, p.n, p.finish == Finish::kAdd ? p.ld_with : p.ld_out);
+}
 
+std::vector<cublasLtMatmulHeuristicResult_t> Blas::ask(const Product &p, const Choice &choice,
+                                                       int most) const {
+  const Cublaslt &lt = cublaslt();
   cublasLtMatmulPreference_t preference = nullptr;
   check_blas(lt.preference_create(&preference), "choosing an algorithm");
-  const std::size_t workspace = kWorkspace;
-  const std::uint32_t schemes =
-      CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
   const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto &value) {
     lt.preference_set(preference, attribute, &value, sizeof value);
   };
-  prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace);
-  prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, schemes);
+  prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspace);
+  prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, kSchemes);
   const auto out_align = static_cast<std::uint32_t>(align_of(p.out));
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, static_cast<std::uint32_t>(align_of(p.b)));
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, static_cast<std::uint32_t>(align_of(p.a)));
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
          p.finish == Finish::kAdd ? static_cast<std::uint32_t>(align_of(p.with)) : out_align);
   prefer(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, out_align);
-  cublasLtMatmulHeuristicResult_t result{};
+  std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<std::size_t>(most));
   int count = 0;
   const cublasStatus_t status =
       lt.heuristic(static_cast<cublasLtHandle_t>(handle_), choice.desc, choice.b, choice.a,
-                   choice.with, choice.out, preference, 1, &result, &count);
+                   choice.with, choice.out, preference, most, found.data(), &count);
   lt.preference_destroy(preference);
-  if (status != CUBLAS_STATUS_NOT_SUPPORTED && status != CUBLAS_STATUS_INVALID_VALUE) {
-    check_blas(status, "choosing an algorithm");
-    choice.found = count > 0;
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) {
+    return {};
   }
-  choice.algorithm = result.algo;
+  check_blas(status, "choosing an algorithm");
+  found.resize(static_cast<std::size_t>(count));
+  return found;
+}
+
+void Blas::prepare(const std::vector<Product> &products) {
+  struct Open {
+    Product product;
+    Choice *choice;
+    Problem problem;
+  };
+  std::vector<Open> open;
+  std::uint64_t most = 0;
+  for (const Product &p : products) {
+    Choice *const choice = choose(p);
+    const auto same = [&](const Open &other) { return other.choice == choice; };
+    if (choice == nullptr || choice->settled || std::any_of(open.begin(), open.end(), same)) {
+      continue;
+    }
+    const Key key = key_of(p);
+    Problem problem(key.begin(), key.end());
+    problem.insert(problem.end(), {static_cast<std::int64_t>(kWorkspace), kSchemes});
+    choice->settled = take(*choice, problem);
+    if (!choice->settled) {
+      std::uint64_t bytes = 0;
+      placed(p, nullptr, &bytes);
+      most = std::max(most, bytes);
+      open.push_back({p, choice, std::move(problem)});
+    }
+  }
+  if (open.empty()) {
+    return;
+  }
+  std::map<Problem, Algorithm> chosen;
+  try {
+    const DeviceMemory operands = typical_numbers(most, stream_);
+    for (const Open &o : open) {
+      chosen[o.problem] = fastest(o.product, *o.choice, operands.data());
+    }
+  } catch (const Error &e) {
+    if (e.status() != CALM_OUT_OF_MEMORY) {
+      throw;
+    }
+    cache_->warn("algorithms=timed: " + std::string(e.what()) +
+                 ": the library's first algorithms are taken");
+  }
+  cache_->add(chosen);
+  for (const Open &o : open) {
+    take(*o.choice, o.problem);
+    o.choice->settled = true;
+  }
+}
+
+bool Blas::take(Choice &choice, const Problem &problem) {
+  const Algorithm *const kept = cache_->find(problem);
+  if (kept == nullptr) {
+    return false;
+  }
+  const Cublaslt &lt = cublaslt();
+  cublasLtMatmulAlgo_t algorithm{};
+  std::memcpy(&algorithm, kept->data(), sizeof algorithm);
+  cublasLtMatmulHeuristicResult_t result{};
+  std::uint32_t scheme = 0;
+  std::size_t written = 0;
+  const bool fits =
+      lt.algorithm_check(static_cast<cublasLtHandle_t>(handle_), choice.desc, choice.b, choice.a,
+                         choice.with, choice.out, &algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
+      result.workspaceSize <= kWorkspace &&
+      lt.algorithm_get(&algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &scheme, sizeof scheme,
+                       &written) == CUBLAS_STATUS_SUCCESS &&
+      (scheme & ~kSchemes) == 0;
+  if (!fits) {
+    cache_->refuse(problem);
+    return false;
+  }
+  choice.algorithm = algorithm;
   choice.workspace = result.workspaceSize;
+  return true;
+}
+
+Algorithm Blas::fastest(const Product &p, const Choice &choice, std::byte *memory) const {
+  std::uint64_t bytes = 0;
+  const Product there = placed(p, memory, &bytes);
+  const auto found = ask(p, choice, kCandidates);
+  const std::vector<float> times = times_of(
+      found.size(),
+      [&](std::size_t i) {
+        launch(there, choice, found[i].algo, found[i].workspaceSize, workspaces_[0], stream_);
+      },
+      stream_);
+  const auto best = std::min_element(times.begin(), times.end());
+  cublasLtMatmulAlgo_t algorithm = choice.algorithm;
+  if (best != times.end() && *best < kClearly * times.front()) {
+    algorithm = found[static_cast<std::size_t>(best - times.begin())].algo;
+  }
+  Algorithm bits;
+  std::memcpy(bits.data(), &algorithm, sizeof algorithm);
+  return bits;
 }
 
 bool Blas::can(const Product &product) { return choose(product) != nullptr; }
@@ -163,18 +331,22 @@ void Blas::multiply(const Product &p, bool side, cudaStream_t stream) {
     throw Error(CALM_FAILED, "cublasLt: no algorithm for a product of " + std::to_string(p.m) +
                                  " x " + std::to_string(p.n) + " x " + std::to_string(p.k));
   }
+  launch(p, *choice, choice->algorithm, choice->workspace, workspaces_[side ? 1 : 0], stream);
+}
+
+void Blas::launch(const Product &p, const Choice &choice, const cublasLtMatmulAlgo_t &algorithm,
+                  std::size_t bytes, const DeviceMemory &workspace, cudaStream_t stream) const {
   const Cublaslt &lt = cublaslt();
   if (p.finish == Finish::kGelu || p.finish == Finish::kGeluGrad) {
-    check_blas(lt.desc_set(choice->desc, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &p.with,
-                           sizeof p.with),
-               "describing a product");
+    check_blas(
+        lt.desc_set(choice.desc, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &p.with, sizeof p.with),
+        "describing a product");
   }
   const float one = 1;
   const float beta = p.finish == Finish::kAdd ? 1.0F : 0.0F;
-  check_blas(lt.matmul(static_cast<cublasLtHandle_t>(handle_), choice->desc, &one, p.b, choice->b,
-                       p.a, choice->a, &beta, p.finish == Finish::kAdd ? p.with : p.out,
-                       choice->with, p.out, choice->out, &choice->algorithm,
-                       workspaces_[side ? 1 : 0].data(), choice->workspace, stream),
+  check_blas(lt.matmul(static_cast<cublasLtHandle_t>(handle_), choice.desc, &one, p.b, choice.b,
+                       p.a, choice.a, &beta, p.finish == Finish::kAdd ? p.with : p.out, choice.with,
+                       p.out, choice.out, &algorithm, workspace.data(), bytes, stream),
              "multiplying");
 }
 

@@ -1,8 +1,10 @@
 // Matrix products by cuBLASLt (cublaslt.hpp).
 #pragma once
 
+#include <calm/host.h>
 #include <calm/tensor.h>
 
+#include <cublasLt.h>
 #include <cuda_runtime.h>
 
 #include <array>
@@ -10,7 +12,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <vector>
 
+#include "cuda/algorithm_cache.hpp"
 #include "cuda/kernel.hpp"
 #include "cuda/memory.hpp"
 
@@ -36,7 +40,9 @@ struct Product {
 class Blas {
  public:
   /// Operands in fp32 are rounded to 10 bits of mantissa with kTf32, then on the matrix units.
-  Blas(cudaStream_t stream, Precision precision);
+  /// `timed`: algorithms are chosen by time (`prepare`), problems with their file go to this host's
+  /// log; null: not.
+  Blas(cudaStream_t stream, Precision precision, const calm_host *timed = nullptr);
   ~Blas();
   /// Leaves what the library holds to the end of the process: its device is lost.
   void abandon() { handle_ = nullptr; }
@@ -45,21 +51,38 @@ class Blas {
 
   /// Whether the library has an algorithm for it. Addresses do not matter: as aligned as memory is.
   bool can(const Product &product);
-  /// The algorithm is the library's first choice for the sizes and the alignment, never one that
-  /// adds up in an order that changes between runs. `side`: on the second stream, beside the first.
+  bool timed() const { return cache_ != nullptr; }
+  /// Chooses by time for those that it has not done so for: what the file says, else the fastest of
+  /// the library's first few. Nothing is read or written where operands lie: only how far their
+  /// addresses are aligned counts. Waits for the stream, on which nothing else may be under way.
+  void prepare(const std::vector<Product> &products);
+  /// Unless prepared, the algorithm is the library's first choice for the sizes and the alignment.
+  /// Never one that adds up in an order that changes between runs. `side`: on the second stream,
+  /// beside the first.
   void multiply(const Product &product, bool side, cudaStream_t stream);
 
  private:
   struct Choice;
-  using Key = std::array<std::int64_t, 16>;
+  using Key = std::array<std::int64_t, 17>;
+  Key key_of(const Product &product) const;
   /// Null where there is none.
-  const Choice *choose(const Product &product);
-  void look_up(const Product &product, Choice &choice);
+  Choice *choose(const Product &product);
+  void describe(const Product &product, Choice &choice) const;
+  /// The library's candidates, the one first that it takes to be fastest.
+  std::vector<cublasLtMatmulHeuristicResult_t> ask(const Product &product, const Choice &choice,
+                                                   int most) const;
+  /// What is kept for `problem`, if it can be used.
+  bool take(Choice &choice, const Problem &problem);
+  Algorithm fastest(const Product &product, const Choice &choice, std::byte *memory) const;
+  void launch(const Product &product, const Choice &choice, const cublasLtMatmulAlgo_t &algorithm,
+              std::size_t bytes, const DeviceMemory &workspace, cudaStream_t stream) const;
 
   void *handle_ = nullptr;
+  cudaStream_t stream_;
   bool tf32_;
   std::array<DeviceMemory, 2> workspaces_;  // of the first stream, of the second
   std::map<Key, std::unique_ptr<Choice>> choices_;
+  std::unique_ptr<AlgorithmCache> cache_;
 };
 
 }  // namespace calm::cuda

@@ -38,6 +38,9 @@ Cublaslt open_cublaslt() {
   get(lt.destroy, "cublasLtDestroy");
   get(lt.matmul, "cublasLtMatmul");
   get(lt.heuristic, "cublasLtMatmulAlgoGetHeuristic");
+  get(lt.version, "cublasLtGetVersion");
+  get(lt.algorithm_check, "cublasLtMatmulAlgoCheck");
+  get(lt.algorithm_get, "cublasLtMatmulAlgoConfigGetAttribute");
   get(lt.desc_create, "cublasLtMatmulDescCreate");
   get(lt.desc_destroy, "cublasLtMatmulDescDestroy");
   get(lt.desc_set, "cublasLtMatmulDescSetAttribute");

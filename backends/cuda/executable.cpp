@@ -1,6 +1,7 @@
 #include "cuda/executable.hpp"
 
 #include <calm/ops/all_reduce.h>
+#include <calm/ops/matmul.h>
 #include <calm/cpp/error.hpp>
 #include <calm/cpp/value.hpp>
 
@@ -12,6 +13,7 @@
 #include "cuda/capture.hpp"
 #include "cuda/error.hpp"
 #include "cuda/kernel_table.hpp"
+#include "cuda/kernels/product.hpp"
 #include "reference/program.hpp"
 #include "reference/validate.hpp"
 
@@ -20,6 +22,8 @@ namespace {
 
 using reference::about;
 using reference::Place;
+
+constexpr std::uint64_t kAlign = 256;  // what the runtime aligns memory to
 
 constexpr std::string_view kFinishes[] = {"", " + add", " + gelu", " * gelu'"};
 
@@ -151,6 +155,31 @@ class Launcher {
   bool odd_ = false;
 };
 
+/// Lets cuBLASLt's algorithms be chosen by time, which is only now possible: an operand's offset
+/// says how far its address will be aligned, as buffers are to kAlign.
+void time_products(Session &session, const Executable &executable) {
+  std::vector<Product> products;
+  for (const Node &node : executable.nodes) {
+    if (node.op != CALM_OP_MATMUL) {
+      continue;
+    }
+    std::vector<void *> operands;
+    for (std::size_t i = 0; i < node.ins.size() + node.outs.size(); ++i) {
+      const Place &place = executable.places[node.first + i];
+      operands.push_back(place.in == Place::In::kNothing
+                             ? nullptr
+                             : reinterpret_cast<void *>(kAlign + place.offset));
+    }
+    const Product p =
+        product_of(Launch(node, operands.data(), nullptr, session.blas(), session.stream()));
+    if (p.out != nullptr && p.m > 0 && p.n > 0 && p.k > 0) {
+      products.push_back(p);
+    }
+  }
+  session.synchronize();
+  session.blas().prepare(products);
+}
+
 /// Errors name the node.
 void for_each_node(Graph &graph, void (*visit)(Node &)) {
   for (Node &node : graph.nodes) {
@@ -281,6 +310,9 @@ Executable *compile(Session &session, const calm_program *program, calm_table op
   executable->dump = dump_of(*executable, program->name, session.ranks() != nullptr);
   executable->scratch = session.scratch(executable->scratch_bytes);
   session.reserve_step(executable->step_bytes);
+  if (session.blas().timed()) {
+    time_products(session, *executable);
+  }
   // Last: what fails on one rank alone fails before it keeps the others waiting.
   const std::vector<Node> &nodes = executable->nodes;
   if (session.ranks() != nullptr && std::any_of(nodes.begin(), nodes.end(), is_sum)) {

@@ -22,26 +22,42 @@ constexpr std::uint64_t kAlign = 256;
 
 std::uint64_t aligned(std::uint64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
-Precision precision_of(calm_table options) {
-  constexpr std::pair<std::string_view, Precision> kWords[] = {
-      {"fp32", Precision::kFp32}, {"tf32", Precision::kTf32}, {"bf16", Precision::kBf16}};
+struct Options {
   Precision precision = Precision::kFp32;
-  for (std::uint32_t i = 0; i < options.count; ++i) {
-    const auto &option = record<calm_value>(options, i);
-    if (view(option.name) != "precision") {
+  bool timed = false;
+};
+
+/// The value of `words` that the option names. `expected`: all of them.
+template <class T, std::size_t n>
+T choice_of(const calm_value &option, const std::pair<std::string_view, T> (&words)[n],
+            const char *expected) {
+  const std::string word = option.type == CALM_VALUE_STR ? copy(option.str) : std::string();
+  const auto *const found = std::find_if(std::begin(words), std::end(words),
+                                         [&](const auto &known) { return known.first == word; });
+  if (found == std::end(words)) {
+    throw Error(CALM_INVALID_ARGUMENT, "option " + copy(option.name) + ": expected " + expected +
+                                           ", found \"" + word + "\"");
+  }
+  return found->second;
+}
+
+Options options_of(calm_table table) {
+  constexpr std::pair<std::string_view, Precision> kPrecisions[] = {
+      {"fp32", Precision::kFp32}, {"tf32", Precision::kTf32}, {"bf16", Precision::kBf16}};
+  constexpr std::pair<std::string_view, bool> kAlgorithms[] = {{"first", false}, {"timed", true}};
+  Options options;
+  for (std::uint32_t i = 0; i < table.count; ++i) {
+    const auto &option = record<calm_value>(table, i);
+    if (view(option.name) == "precision") {
+      options.precision = choice_of(option, kPrecisions, "fp32, tf32 or bf16");
+    } else if (view(option.name) == "algorithms") {
+      options.timed = choice_of(option, kAlgorithms, "first or timed");
+    } else {
       throw Error(CALM_INVALID_ARGUMENT,
                   "the cuda backend has no option \"" + copy(option.name) + "\"");
     }
-    const std::string word = option.type == CALM_VALUE_STR ? copy(option.str) : std::string();
-    const auto *const found = std::find_if(std::begin(kWords), std::end(kWords),
-                                           [&](const auto &known) { return known.first == word; });
-    if (found == std::end(kWords)) {
-      throw Error(CALM_INVALID_ARGUMENT,
-                  "option precision: expected fp32, tf32 or bf16, found \"" + word + "\"");
-    }
-    precision = found->second;
   }
-  return precision;
+  return options;
 }
 
 std::byte *bytes_at(const Session &session, const Buffer *buffer, std::uint64_t offset,
@@ -91,12 +107,13 @@ Session::Current::Current(std::uint32_t device) {
   check(cudaSetDevice(static_cast<int>(device)), "choosing the device");
 }
 
-Session::Session(std::uint32_t device, Precision precision, const calm_comm *comm)
+Session::Session(std::uint32_t device, Precision precision, const calm_comm *comm,
+                 const calm_host *timed)
     : device_(static_cast<int>(device)),
       ranks_(comm == nullptr ? nullptr : std::make_unique<Ranks>(*comm)),
       current_(device),
       sums_(comm == nullptr ? nullptr : std::make_unique<Sums>()),
-      blas_(stream_.handle(), precision),
+      blas_(stream_.handle(), precision, timed),
       precision_(precision) {
   reserve_step(kAlign);
   for (Half &half : halves_) {
@@ -234,8 +251,8 @@ Session *open_session(std::uint32_t device, calm_table options, const calm_host 
   if (host == nullptr || host->size < sizeof(calm_host)) {
     throw Error(CALM_INVALID_ARGUMENT, "expected a host table of this ABI, found none");
   }
-  const Precision precision = precision_of(options);
-  return new Session(device, precision, comm_of(*host));
+  const Options chosen = options_of(options);
+  return new Session(device, chosen.precision, comm_of(*host), chosen.timed ? host : nullptr);
 }
 
 Buffer *alloc_buffer(Session &session, std::uint64_t bytes) {

@@ -60,8 +60,8 @@ class Event {
 
 class Session {
  public:
-  /// `comm`: null for a process alone.
-  Session(std::uint32_t device, Precision precision, const calm_comm *comm);
+  /// `comm`: null for a process alone. `timed`: Blas's.
+  Session(std::uint32_t device, Precision precision, const calm_comm *comm, const calm_host *timed);
   ~Session();
   Session(const Session &) = delete;
   Session &operator=(const Session &) = delete;
@@ -143,8 +143,8 @@ class Session {
   std::size_t half_ = 0;
 };
 
-/// Options: precision = fp32 (default), tf32 or bf16. The caller knows that there is such a device.
-/// Throws INVALID_ARGUMENT.
+/// Options: precision = fp32 (default), tf32 or bf16; algorithms = first (default) or timed. The
+/// caller knows that there is such a device. Throws INVALID_ARGUMENT.
 Session *open_session(std::uint32_t device, calm_table options, const calm_host *host);
 
 Buffer *alloc_buffer(Session &session, std::uint64_t bytes);

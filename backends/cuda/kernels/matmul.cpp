@@ -30,7 +30,7 @@ Product product_of(const Node &node, Finish finish) {
   return p;
 }
 
-void matmul(const Launch &launch) {
+Product product_of(const Launch &launch) {
   const Node &node = launch.node();
   Product p = product_of(node, node.finish);
   p.a = launch.in<void>(CALM_MATMUL_A);
@@ -40,6 +40,11 @@ void matmul(const Launch &launch) {
   p.with = node.finish == Finish::kNone   ? nullptr
            : node.finish == Finish::kGelu ? launch.out<void>(1)
                                           : const_cast<void *>(launch.in<void>(2));
+  return p;
+}
+
+void matmul(const Launch &launch) {
+  const Product p = product_of(launch);
   if (p.out == nullptr || p.m == 0 || p.n == 0) {
     return;
   }

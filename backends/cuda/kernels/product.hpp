@@ -9,4 +9,8 @@ namespace calm::cuda {
 /// are where the node has no strides yet.
 Product product_of(const Node &node, Finish finish);
 
+/// A launch of a matmul node with its addresses. No product is done where `out` is null, m or n is
+/// 0; none by the library where k is.
+Product product_of(const Launch &launch);
+
 }  // namespace calm::cuda

@@ -2,6 +2,8 @@
 // refused, never ignored.
 #include <cublasLt.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
 
@@ -21,8 +23,40 @@ using calm_emulated::known;
 using calm_emulated::Layout;
 using calm_emulated::Product;
 
-constexpr std::uint64_t kMostAlgorithms = 2;
-constexpr std::size_t kWorkspace = 4096;  // what the second algorithm asks for
+/// What algorithms differ in beside their number, which is their first word.
+struct Algorithm {
+  std::uint32_t scheme;
+  std::size_t workspace;
+  std::int64_t nanoseconds[2];  // a product: of A as it is, of A transposed
+};
+constexpr Algorithm kAlgorithms[] = {
+    {CUBLASLT_REDUCTION_SCHEME_NONE, 0, {10000, 10000}},
+    {CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 4096, {9000, 9800}},
+    {CUBLASLT_REDUCTION_SCHEME_INPLACE, 0, {1000, 1000}},  // in the order that blocks end in
+    {CUBLASLT_REDUCTION_SCHEME_NONE, std::size_t{64} << 20, {1000, 1000}},
+    {CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE, 0, {6000, 12000}},
+    {CUBLASLT_REDUCTION_SCHEME_NONE, 0, {7000, 11000}},
+    {CUBLASLT_REDUCTION_SCHEME_NONE, 0, {7000, 11000}},
+    {CUBLASLT_REDUCTION_SCHEME_NONE, 0, {7000, 11000}},
+    {CUBLASLT_REDUCTION_SCHEME_NONE, 0, {7000, 11000}},
+    {CUBLASLT_REDUCTION_SCHEME_NONE, 0, {7000, 11000}},
+    {CUBLASLT_REDUCTION_SCHEME_NONE, 0, {2000, 2000}},  // the ninth of those that repeat their bits
+};
+std::atomic<std::uint64_t> calls[std::size(kAlgorithms)];
+
+/// Null for one that is none.
+const Algorithm *behind(const cublasLtMatmulAlgo_t &algorithm) {
+  const std::uint64_t number = algorithm.data[0];
+  const bool known = number >= 1 && number <= std::size(kAlgorithms) &&
+                     std::all_of(algorithm.data + 1, std::end(algorithm.data),
+                                 [](std::uint64_t word) { return word == 0; });
+  return known ? &kAlgorithms[number - 1] : nullptr;
+}
+
+struct Preference {
+  std::size_t workspace = 0;
+  std::uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_MASK;
+};
 
 template <class To, class From>
 To *behind(From *handle) {
@@ -142,19 +176,25 @@ cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t handle,
 }
 
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *preference) {
-  *preference = behind<cublasLtMatmulPreferenceOpaque_t>(new std::size_t(0));
+  *preference = behind<cublasLtMatmulPreferenceOpaque_t>(new Preference);
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference) {
-  delete behind<std::size_t>(preference);
+  delete behind<Preference>(preference);
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
                                                     cublasLtMatmulPreferenceAttributes_t attribute,
                                                     const void *value, std::size_t bytes) {
-  return attribute == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES
-             ? take(*behind<std::size_t>(preference), value, bytes)
-             : CUBLAS_STATUS_SUCCESS;
+  Preference &p = *behind<Preference>(preference);
+  switch (attribute) {
+    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
+      return take(p.workspace, value, bytes);
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
+      return take(p.schemes, value, bytes);
+    default:
+      return CUBLAS_STATUS_SUCCESS;
+  }
 }
 
 cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t desc,
@@ -164,13 +204,30 @@ cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t de
                                        cublasLtMatmulHeuristicResult_t *result) {
   *result = {};
   result->algo = *algorithm;
-  result->workspaceSize = algorithm->data[0] == 2 ? kWorkspace : 0;
-  result->state = algorithm->data[0] == 0 || algorithm->data[0] > kMostAlgorithms
+  const Algorithm *const known = behind(*algorithm);
+  result->workspaceSize = known == nullptr ? 0 : known->workspace;
+  result->state = known == nullptr
                       ? CUBLAS_STATUS_NOT_SUPPORTED
                       : judge(*behind<Desc>(desc), *behind<Layout>(a), *behind<Layout>(b),
                               *behind<Layout>(c), *behind<Layout>(d));
   return result->state;
 }
+
+cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *algorithm,
+                                                    cublasLtMatmulAlgoConfigAttributes_t attribute,
+                                                    void *value, std::size_t bytes,
+                                                    std::size_t *written) {
+  const Algorithm *const known = behind(*algorithm);
+  if (known == nullptr || attribute != CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME ||
+      bytes != sizeof known->scheme) {
+    return CUBLAS_STATUS_INVALID_VALUE;
+  }
+  std::memcpy(value, &known->scheme, bytes);
+  *written = bytes;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+std::size_t cublasLtGetVersion() { return CUBLAS_VERSION; }
 
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
@@ -180,14 +237,14 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
                                               int *found) {
   *found = 0;
   cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
-  for (std::uint64_t i = 1; i <= kMostAlgorithms && *found < asked; ++i) {
+  const Preference &preferred = *behind<Preference>(preference);
+  for (std::uint64_t i = 1; i <= std::size(kAlgorithms) && *found < asked; ++i) {
     cublasLtMatmulAlgo_t algorithm{};
     algorithm.data[0] = i;
+    const bool fits = (kAlgorithms[i - 1].scheme & ~preferred.schemes) == 0 &&
+                      kAlgorithms[i - 1].workspace <= preferred.workspace;
     status = cublasLtMatmulAlgoCheck(handle, desc, a, b, c, d, &algorithm, &results[*found]);
-    *found += status == CUBLAS_STATUS_SUCCESS &&
-                      results[*found].workspaceSize <= *behind<std::size_t>(preference)
-                  ? 1
-                  : 0;
+    *found += fits && status == CUBLAS_STATUS_SUCCESS ? 1 : 0;
   }
   return status;
 }
@@ -223,11 +280,23 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
       (has_bias(p.desc.epilogue) && !p.desc.bias)) {
     return CUBLAS_STATUS_INVALID_VALUE;
   }
-  calm_emulated::submit(stream, [p, workspace, used = checked.workspaceSize] {
+  const std::uint64_t number = algorithm->data[0] - 1;
+  const std::int64_t taken = kAlgorithms[number].nanoseconds[p.desc.transa == CUBLAS_OP_N ? 0 : 1];
+  calls[number] += 1;
+  std::atomic<std::int64_t> *const clock = stream == nullptr ? nullptr : &stream->clock();
+  calm_emulated::submit(stream, [p, workspace, used = checked.workspaceSize, taken, clock] {
     if (used > 0) {
       std::memset(workspace, 0xff, used);
     }
     calm_emulated::multiply(p);
+    if (clock != nullptr) {
+      *clock += taken;
+    }
   });
   return CUBLAS_STATUS_SUCCESS;
+}
+
+/// How often products were put on streams with an algorithm: its number.
+extern "C" std::uint64_t calm_emulated_products(std::uint64_t algorithm) {
+  return calls[algorithm - 1];
 }

@@ -88,6 +88,11 @@ void finish_all() {
   });
 }
 
+std::atomic<std::int64_t> &Stream::clock() {
+  static std::atomic<std::int64_t> nanoseconds{0};
+  return nanoseconds;
+}
+
 namespace {
 
 void add(std::vector<std::size_t> &to, const std::vector<std::size_t> &from) {
@@ -203,7 +208,13 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     return cudaSuccess;
   }
   event->passed = std::make_shared<bool>(stream == nullptr);
-  calm_emulated::submit(stream, [passed = event->passed] { *passed = true; });
+  event->time = std::make_shared<std::int64_t>();
+  if (stream != nullptr) {
+    stream->submit([passed = event->passed, time = event->time, &clock = stream->clock()] {
+      *time = clock;
+      *passed = true;
+    });
+  }
   return cudaSuccess;
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
@@ -222,8 +233,8 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   }
   return state;
 }
-cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t, cudaEvent_t) {
-  *milliseconds = 0;
+cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to) {
+  *milliseconds = static_cast<float>(*to->time - *from->time) * 1e-6F;
   return cudaSuccess;
 }
 

@@ -31,6 +31,7 @@ class Stream : public CUstream_st {
   ~Stream() override;
   void submit(std::function<void()> work) override;
   void submit_until(std::function<bool()> work) override;
+  std::atomic<std::int64_t> &clock() override;
   std::shared_ptr<Capture> capture;         // null: what is put here waits to be run
   std::vector<std::size_t> front;           // the nodes that the next one comes after
   std::deque<std::function<bool()>> works;  // in order
@@ -54,6 +55,7 @@ struct CUevent_st {
   bool captured = false;
   std::vector<std::size_t> front;
   std::shared_ptr<bool> passed;  // recorded in no capture; null: never
+  std::shared_ptr<std::int64_t> time = std::make_shared<std::int64_t>();  // of the clock
 };
 
 struct CUgraph_st {

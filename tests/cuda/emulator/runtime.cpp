@@ -148,6 +148,10 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
   return leave_error(device >= 0 && device < calm_emulated::kDevices ? cudaSuccess
                                                                      : cudaErrorInvalidDevice);
 }
+cudaError_t cudaDriverGetVersion(int *version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
   cudaDeviceProp properties{};
   cudaGetDeviceProperties(&properties, device);

@@ -2,6 +2,8 @@
 // captured into.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 
 /// The libraries of products and of sums are of their own and meet the runtime's streams by this
@@ -14,6 +16,8 @@ struct CUstream_st {
   virtual void submit(std::function<void()> work) = 0;
   /// Work that is tried until it returns true, and holds up the stream until then. Not captured.
   virtual void submit_until(std::function<bool()> work) = 0;
+  /// The device's, in nanoseconds. It stands still but for work that says what it takes.
+  virtual std::atomic<std::int64_t> &clock() = 0;
 };
 
 namespace calm_emulated {
