@@ -1,5 +1,5 @@
 // The selective scan of a block with its step sizes in front and its gate behind (fused.hpp).
-#include "cuda/kernels/mixer.cuh"
+#include "cuda/kernels/mixer_hand_on.cuh"
 
 namespace calm::cuda {
 namespace {

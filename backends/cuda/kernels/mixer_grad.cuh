@@ -3,7 +3,7 @@
 
 #include <type_traits>
 
-#include "cuda/kernels/mixer.cuh"
+#include "cuda/kernels/mixer_hand_on.cuh"
 
 namespace calm::cuda {
 
