@@ -19,22 +19,24 @@ run() { # FOLDER PROCESSES FLAG…
   on "$2" "$calm" train "${settings[@]}" --batch-size 2 --seed 7 --save-dir "$1" "${@:3}" >out 2>err || die "$1: $(cat err)"
   ! grep -q "^calm: " err || die "$1: said $(cat err)"
 }
-for more in "" "--set training.gradient_accumulation_steps=2 --set continual.method=online_ewc --set continual.lambda=100 \
---set continual.fisher_update_interval_steps=2 --set continual.fisher_batches=1 --set continual.buffer_batches=2"; do
-  # shellcheck disable=SC2086
-  run one 1 --max-steps 3 $more
-  for order in forward backward; do
-    # shellcheck disable=SC2086
-    CALM_EMULATED_ORDER=$order run two 2 --max-steps 3 $more
-    expect_alike one two
-    rm -r two
-  done
-  rm -r one
+run one 1 --max-steps 3
+for order in forward backward; do
+  CALM_EMULATED_ORDER=$order run two 2 --max-steps 3
+  expect_alike one two
+  rm -r two
 done
+rm -r one
+
+more=(--set training.gradient_accumulation_steps=2 --set continual.method=online_ewc --set continual.lambda=100
+  --set continual.fisher_update_interval_steps=2 --set continual.fisher_batches=1 --set continual.buffer_batches=2)
+run one 1 --max-steps 3 "${more[@]}"
+CALM_EMULATED_ORDER=backward run two 2 --max-steps 3 "${more[@]}"
+expect_alike one two
 
 start lost --save-every 1
 kill -KILL "$rank1"
 found=0
 wait "$launcher" || found=$?
 [[ $found == 75 ]] || die "expected code 75, found $found: $(cat err)"
-grep -q "^calm: .*rank 1 is gone" err || die "the other one said $(cat err)"
+# The other one may have no time left to say that it is gone: mpirun gives it a second, and a step takes longer here.
+grep -q "^calm: rank 1 was ended by signal 9" err || die "said $(cat err)"
