@@ -178,9 +178,8 @@ void Blas::describe(const Product &p, Choice &choice) const {
   };
   set(CUBLASLT_MATMUL_DESC_TRANSA, p.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(CUBLASLT_MATMUL_DESC_TRANSB, p.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
-  if (p.finish == Finish::kGelu || p.finish == Finish::kGeluGrad) {
-    set(CUBLASLT_MATMUL_DESC_EPILOGUE,
-        p.finish == Finish::kGelu ? CUBLASLT_EPILOGUE_GELU_AUX : CUBLASLT_EPILOGUE_DGELU);
+  if (p.finish == Finish::kGelu) {
+    set(CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_GELU_AUX);
     set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, p.ld_with);
     set(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE,
         static_cast<std::int32_t>(type_of(p.out_type)));
@@ -337,7 +336,7 @@ void Blas::multiply(const Product &p, bool side, cudaStream_t stream) {
 void Blas::launch(const Product &p, const Choice &choice, const cublasLtMatmulAlgo_t &algorithm,
                   std::size_t bytes, const DeviceMemory &workspace, cudaStream_t stream) const {
   const Cublaslt &lt = cublaslt();
-  if (p.finish == Finish::kGelu || p.finish == Finish::kGeluGrad) {
+  if (p.finish == Finish::kGelu) {
     check_blas(
         lt.desc_set(choice.desc, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &p.with, sizeof p.with),
         "describing a product");

@@ -33,7 +33,7 @@ struct Product {
   void *out;
   std::int64_t lda, ldb, ld_out;
   Finish finish;
-  void *with;  // [m, n] of the output's type: read by kAdd and kGeluGrad, written by kGelu
+  void *with;  // [m, n] of the output's type: read by kAdd, written by kGelu
   std::int64_t ld_with;
 };
 

@@ -25,7 +25,7 @@ using reference::Place;
 
 constexpr std::uint64_t kAlign = 256;  // what the runtime aligns memory to
 
-constexpr std::string_view kFinishes[] = {"", " + add", " + gelu", " * gelu'"};
+constexpr std::string_view kFinishes[] = {"", " + add", " + gelu"};
 
 std::string line_of(const Node &node) {
   std::string text = reference::line_of(node);

@@ -25,9 +25,8 @@ using reference::Scratch;
 /// What a product does with its values before it stores them.
 enum class Finish : std::uint8_t {
   kNone,
-  kAdd,       // a third input, of the output's type, is added
-  kGelu,      // outputs: gelu(product), product
-  kGeluGrad,  // times gelu' of the third input
+  kAdd,   // a third input, of the output's type, is added
+  kGelu,  // outputs: gelu(product), product
 };
 
 /// One node of an executable. `scratch` counts bytes of device memory here.

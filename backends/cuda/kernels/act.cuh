@@ -5,6 +5,7 @@
 
 #include <cuda_bf16.h>
 
+#include <cstring>
 #include <type_traits>
 
 #include "cuda/kernels/device.cuh"
@@ -32,6 +33,11 @@ __device__ inline void store_act(float *to, float x) { *to = x; }
 __device__ inline void store_act(Bf16 *to, float x) { *to = __float2bfloat16_rn(x); }
 __device__ inline void store_act(float2 *to, float2 x) { *to = x; }
 __device__ inline void store_act(__nv_bfloat162 *to, float2 x) { *to = __float22bfloat162_rn(x); }
+
+/// 16 bytes at once, both ends of which are aligned so.
+__device__ inline void copy_16(void *to, const void *from) {
+  std::memcpy(__builtin_assume_aligned(to, 16), __builtin_assume_aligned(from, 16), 16);
+}
 
 /// Two activations side by side.
 template <class T>

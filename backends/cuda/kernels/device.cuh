@@ -142,6 +142,14 @@ __device__ inline float sigmoid_fast(float x) {
   return reciprocal_fast(1 + exp2_fast(-kLog2e * x));
 }
 
+/// gelu_slope, to 1e-6 of what it is the difference of.
+__device__ inline float gelu_slope_fast(float x) {
+  x = x < -64 ? -64.0F : x;
+  x = x > 64 ? 64.0F : x;
+  const float s = sigmoid_fast(1.59576912F * (x + 0.044715F * x * x * x));
+  return s + x * s * (1 - s) * (1.59576912F * (1 + 0.134145F * x * x));
+}
+
 /// *y = the sum of what n blocks left, by one block of threads.
 void sum_partials(const double *partial, int n, float *y, cudaStream_t stream);
 

@@ -121,10 +121,6 @@ __device__ inline void wait_for_fetches() {
   __syncwarp();
 }
 
-__device__ inline void copy_16(void *to, const void *from) {
-  std::memcpy(__builtin_assume_aligned(to, 16), __builtin_assume_aligned(from, 16), 16);
-}
-
 /// Eight rows of a warp's channels in shared memory.
 template <class T>
 struct WarpRows {

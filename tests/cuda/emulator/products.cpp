@@ -38,10 +38,6 @@ float sigmoid_of_gelu(float x) {
   return 1 / (1 + std::exp(-1.5957691F * (x + 0.044715F * x * x * x)));
 }
 float gelu(float x) { return x * sigmoid_of_gelu(x); }
-float gelu_slope(float x) {
-  const float s = sigmoid_of_gelu(x);
-  return s + x * s * (1 - s) * 1.5957691F * (1 + 0.134145F * x * x);
-}
 
 /// op(x) packed, a column of `columns` numbers for each of its other axis: [rows, columns] of
 /// column-major storage, or the other way round.
@@ -70,9 +66,7 @@ void finish(const Product &p, std::int64_t batch, std::int64_t i, std::int64_t j
   value += has_bias(e.epilogue) ? e.bias[i] : 0;
   const auto aux_type = e.aux_type < 0 ? p.d.type : static_cast<cudaDataType>(e.aux_type);
   const std::int64_t aux = j * e.aux_ld + i;
-  if (e.epilogue == CUBLASLT_EPILOGUE_DGELU) {
-    value *= gelu_slope(load(e.aux, aux, aux_type));
-  } else if (has_aux(e.epilogue)) {
+  if (has_aux(e.epilogue)) {
     store(e.aux, aux, aux_type, value);
   }
   store(p.to, batch * p.d.stride + j * p.d.ld + i, p.d.type,
