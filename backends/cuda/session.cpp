@@ -77,14 +77,13 @@ std::byte *bytes_at(const Session &session, const Buffer *buffer, std::uint64_t 
 }  // namespace
 
 Stream::Stream(Priority priority) {
-  if (priority == Priority::kLeast) {
-    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making a stream");
-    return;
-  }
-  int least = 0;
+  int least = 0;  // the higher the priority, the smaller the number
   int greatest = 0;
   check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "making a stream");
-  check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, greatest), "making a stream");
+  const int chosen = priority == Priority::kLeast     ? least
+                     : priority == Priority::kGreater ? std::min(least, greatest + 1)
+                                                      : greatest;
+  check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, chosen), "making a stream");
 }
 Stream::~Stream() {
   static_cast<void>(cudaStreamSynchronize(stream_));

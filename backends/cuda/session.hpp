@@ -28,7 +28,7 @@ struct Buffer {
 /// Runs that may be under way at a time: each has an event and a block of step values of its own.
 inline constexpr std::uint64_t kInFlight = 32;
 
-enum class Priority { kLeast, kGreatest };
+enum class Priority { kLeast, kGreater, kGreatest };
 
 class Stream {
  public:
@@ -128,7 +128,7 @@ class Session {
   bool lost_ = false;
   std::unique_ptr<Ranks> ranks_;
   Current current_;  // before what is made on the device
-  Stream stream_;
+  Stream stream_{Priority::kGreater};  // ahead of what runs beside it
   Stream side_stream_;
   std::unique_ptr<Sums> sums_;  // of several ranks
   std::array<Event, 3> order_;

@@ -82,7 +82,7 @@ __device__ inline float part(const float2 &pair, int e) { return e == 0 ? pair.x
 /// blockIdx.y the sequence, from its first piece on or, going back, from its last.
 template <bool kBack, class T>
 __global__ void __launch_bounds__(kMixThreads) hand_on_kernel(Mixer<T> o) {
-  constexpr int kAtOnce = 8;  // pieces whose numbers are under way
+  constexpr int kAtOnce = 16;  // pieces whose numbers are under way
   const int sequence = static_cast<int>(blockIdx.y);
   const int begin = max(o.offsets[sequence], 0);
   const int end = min(o.offsets[sequence + 1], o.rows);
