@@ -4,7 +4,6 @@
 #include <calm/ops/causal_conv_silu.h>
 #include <calm/ops/cross_entropy.h>
 #include <calm/ops/elementwise.h>
-#include <calm/ops/embedding.h>
 #include <calm/ops/layer_norm.h>
 #include <calm/ops/matmul.h>
 #include <calm/ops/optimizer.h>
@@ -104,23 +103,6 @@ void fuse_loss(Fusion &fusion, std::uint32_t n) {
                 {fusion.in(n, 0), fusion.in(n, 1), fusion.in(n, CALM_CROSS_ENTROPY_GRAD_GRAD)},
                 {fusion.out(loss, CALM_CROSS_ENTROPY_LOSS), fusion.out(n, 0)});
   fusion.replace({loss, n}, std::move(merged));
-}
-
-void fuse_embedding_grad(Fusion &fusion, std::uint32_t n, std::vector<Node> &late) {
-  Graph &graph = fusion.graph();
-  const Node &node = fusion.node(n);
-  const std::int64_t rows = node.ins[CALM_EMBEDDING_GRAD_IDS].shape[0];
-  const std::uint32_t out = fusion.out(n, 0);
-  if (out == CALM_NONE) {
-    return;
-  }
-  const auto width = static_cast<std::int64_t>(cuda::count(node.outs[0]));
-  const std::uint32_t parts =
-      graph.add_temporary(parts_type(div_up<std::int64_t>(rows, embedding_stretch(rows)), width));
-  late.push_back(sum_columns_node(graph, node, parts, {{out, width}}));
-  Node merged = make_node(graph, node, kEmbeddingGrad, {fusion.in(n, 0), fusion.in(n, 1)}, {parts});
-  merged.attrs = node.attrs;
-  fusion.replace({n}, std::move(merged));
 }
 
 /// cuBLASLt's GELU is an approximation good enough for bf16 and wants rows of whole 16 bytes.
@@ -335,8 +317,6 @@ void fuse(Graph &graph) {
       fuse_conv_grad(fusion, n, late);
     } else if (fusion.is(n, CALM_OP_CROSS_ENTROPY_GRAD)) {
       fuse_loss(fusion, n);
-    } else if (fusion.is(n, CALM_OP_EMBEDDING_GRAD)) {
-      fuse_embedding_grad(fusion, n, late);
     }
   }
   fusion.finish(std::move(late));

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <calm/ops/causal_conv_silu.h>
-#include <calm/ops/embedding.h>
 #include <calm/ops/layer_norm.h>
 
 #include <cstdint>
@@ -33,12 +32,6 @@ enum NormGradOut : std::uint32_t {
 /// cross_entropy and its gradient. Inputs: logits f32 [T, V], targets i32 [T], the gradient's
 /// factor f32. Outputs: the loss f32, grad of the logits act [T, V].
 inline constexpr char kLoss[] = "loss";
-
-/// embedding_grad as fused: instead of the table's gradient its parts f32 [ceil(T / stretch), V d],
-/// each of a stretch of rows.
-inline constexpr char kEmbeddingGrad[] = CALM_OP_EMBEDDING_GRAD;
-/// Short where there are few rows: an id's in a stretch are added one after another.
-constexpr std::int64_t embedding_stretch(std::int64_t rows) { return rows <= 8192 ? 256 : 1024; }
 
 /// causal_conv_silu_grad as fused.
 inline constexpr char kConvGrad[] = CALM_OP_CAUSAL_CONV_SILU_GRAD;
