@@ -122,19 +122,31 @@ class Operands {
   const cuda::Node &node() const { return node_; }
 
   void run(cuda::LaunchKernel kernel, std::size_t (*plan)(const cuda::Node &) = nullptr) {
-    static cuda::Blas blas(nullptr, cuda::Precision::kFp32);
-    node_.strides = in_strides_;
-    node_.strides.insert(node_.strides.end(), out_strides_.begin(), out_strides_.end());
     node_.scratch = plan == nullptr ? 0 : plan(node_);
     const Block scratch(node_.scratch);
-    std::vector<void *> operands = ins_;
-    operands.insert(operands.end(), outs_.begin(), outs_.end());
-    kernel(cuda::Launch(node_, operands.data(), static_cast<std::byte *>(scratch.data()), blas,
-                        nullptr));
+    kernel(launch(scratch));
+    EXPECT_EQ(cudaGetLastError(), cudaSuccess);
+  }
+  /// Several nodes that need no scratch.
+  static void run(cuda::JoinKernel kernel, std::vector<Operands> &nodes) {
+    const Block scratch(0);
+    std::vector<cuda::Launch> launches;
+    for (Operands &node : nodes) {
+      launches.push_back(node.launch(scratch));
+    }
+    kernel(launches.data(), launches.size());
     EXPECT_EQ(cudaGetLastError(), cudaSuccess);
   }
 
  private:
+  cuda::Launch launch(const Block &scratch) {
+    static cuda::Blas blas(nullptr, cuda::Precision::kFp32);
+    node_.strides = in_strides_;
+    node_.strides.insert(node_.strides.end(), out_strides_.begin(), out_strides_.end());
+    operands_ = ins_;
+    operands_.insert(operands_.end(), outs_.begin(), outs_.end());
+    return {node_, operands_.data(), static_cast<std::byte *>(scratch.data()), blas, nullptr};
+  }
   static void add(std::vector<void *> &addresses, std::vector<std::int64_t> &strides,
                   std::vector<calm_type> &types, calm_dtype dtype, void *address,
                   const std::vector<std::int64_t> &shape, std::int64_t stride) {
@@ -149,7 +161,7 @@ class Operands {
   }
 
   cuda::Node node_;
-  std::vector<void *> ins_, outs_;
+  std::vector<void *> ins_, outs_, operands_;
   std::vector<std::int64_t> in_strides_, out_strides_;
   std::vector<Block> blocks_;
 };

@@ -1,7 +1,11 @@
+// Sums of columns, in double: of 64 columns a block's warp w adds up the rows w, w + 8, ... in
+// order, then the eight sums are added in order. Eight rows of a warp are on their way at a time,
+// the last ones too: what sums wait for is memory, and most have few rows.
 #include <calm/cpp/error.hpp>
 
 #include "cuda/fused.hpp"
 #include "cuda/kernels/device.cuh"
+#include "cuda/kernels/joined.cuh"
 
 namespace calm::cuda {
 namespace {
@@ -19,6 +23,9 @@ __global__ void __launch_bounds__(kThreads) total_kernel(const double *partial, 
 
 constexpr int kMost = 48;  // sums of a launch: their list is an argument of at most 4 KB
 constexpr int kPieces = 4;
+constexpr int kAtOnce = 8;  // rows
+constexpr int kPerLane = 2;
+constexpr int kColumns = kPerLane * kWarp;  // of a block
 
 struct Sum {
   const float *x;
@@ -33,34 +40,53 @@ struct Sums {
   int count;
 };
 
-/// A block sums 32 columns of one of them: warp w takes the rows w, w + 8, ...
+/// Grid: 64 columns of a sum each.
 __global__ void __launch_bounds__(kThreads) sum_many_kernel(const __grid_constant__ Sums sums) {
-  __shared__ double warps[kWarps][kWarp];
-  int k = 0;
-  while (static_cast<int>(blockIdx.x) >= sums.first_block[k + 1]) {
-    ++k;
-  }
+  __shared__ double warps[kWarps][kColumns];
+  const auto block = static_cast<int>(blockIdx.x);
+  const int k = tensor_of_block(sums.first_block, sums.count, block);
   const Sum &sum = sums.of[k];
+  const int rows = sum.rows;
+  const int columns = sum.columns;
+  const int first = (block - sums.first_block[k]) * kColumns;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
-  const int column = (static_cast<int>(blockIdx.x) - sums.first_block[k]) * kWarp + lane;
-  double own = 0;
-  if (column < sum.columns) {
-#pragma unroll 4
-    for (int r = warp; r < sum.rows; r += kWarps) {
-      own += static_cast<double>(
-          sum.x[static_cast<std::size_t>(r) * static_cast<std::size_t>(sum.columns) +
-                static_cast<std::size_t>(column)]);
+  const float *from = sum.x + static_cast<std::size_t>(warp) * static_cast<std::size_t>(columns) +
+                      static_cast<std::size_t>(first + lane);
+  const std::size_t step = static_cast<std::size_t>(kWarps) * static_cast<std::size_t>(columns);
+  double own[kPerLane] = {};
+  for (int r = warp; r < rows; r += kAtOnce * kWarps) {
+    float x[kAtOnce][kPerLane];
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+#pragma unroll
+      for (int j = 0; j < kPerLane; ++j) {
+        // No sum is -0, which adding nothing would change.
+        x[i][j] = r + i * kWarps < rows && first + j * kWarp + lane < columns ? from[j * kWarp] : 0;
+      }
+      from += step;
+    }
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+#pragma unroll
+      for (int j = 0; j < kPerLane; ++j) {
+        own[j] += static_cast<double>(x[i][j]);
+      }
     }
   }
-  warps[warp][lane] = own;
+#pragma unroll
+  for (int j = 0; j < kPerLane; ++j) {
+    warps[warp][j * kWarp + lane] = own[j];
+  }
   __syncthreads();
-  if (warp != 0 || column >= sum.columns) {
+  const int column = first + static_cast<int>(threadIdx.x);
+  if (threadIdx.x >= kColumns || column >= columns) {
     return;
   }
   double total = 0;
+#pragma unroll
   for (int w = 0; w < kWarps; ++w) {
-    total += warps[w][lane];
+    total += warps[w][threadIdx.x];
   }
   int piece = 0;
   while (piece < kPieces - 1 && column >= sum.end[piece]) {
@@ -105,7 +131,7 @@ void sum_columns_joined(const Launch *launches, std::size_t n) {
       sum.out[k] = launch.out<float>(k);
       sum.end[k] = end;
     }
-    sums.first_block[sums.count + 1] = sums.first_block[sums.count] + div_up(sum.columns, kWarp);
+    sums.first_block[sums.count + 1] = sums.first_block[sums.count] + div_up(sum.columns, kColumns);
     ++sums.count;
   }
   flush(sums, launches->stream());
@@ -124,7 +150,7 @@ void sum_columns(const float *x, int rows, int columns, float *first, int split,
   }
   Sums sums{};
   sums.count = 1;
-  sums.first_block[1] = div_up(columns, kWarp);
+  sums.first_block[1] = div_up(columns, kColumns);
   sums.of[0] = {x, {first, second}, {split, columns, columns, columns}, rows, columns};
   flush(sums, stream);
 }
