@@ -17,10 +17,7 @@ struct Engine {
   static constexpr auto open = open_session;
   static constexpr auto judge = judge_nodes;
   static constexpr auto alloc = alloc_buffer;
-  static void free(Session &session, Buffer *buffer) {
-    session.settle();
-    delete buffer;
-  }
+  static constexpr auto free = free_buffer;
   static constexpr auto write = write_buffer;
   static constexpr auto read = read_buffer;
   static constexpr auto copy = copy_buffer;

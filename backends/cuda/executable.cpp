@@ -305,7 +305,8 @@ Executable *compile(Session &session, const calm_program *program, calm_table op
   executable->fused = graph.fused;
   executable->workspace_bytes = graph.workspace_bytes;
   executable->constants = DeviceMemory(program->constant_bytes, session.stream());
-  session.upload(executable->constants.data(), program->constants, program->constant_bytes);
+  session.uploads().add(executable->constants.data(), program->constants, program->constant_bytes);
+  session.uploads().flush();  // nothing waits for memory that ends without the session's knowing
   executable->step_bytes = program->step_bytes;
   executable->dump = dump_of(*executable, program->name, session.ranks() != nullptr);
   executable->scratch = session.scratch(executable->scratch_bytes);
@@ -342,10 +343,9 @@ std::uint64_t run(Session &session, Binding &binding, const void *step_values,
   std::byte *const block = session.next_step_block();
   if (bytes != 0) {
     std::memcpy(block, step_values, static_cast<std::size_t>(bytes));
-    check(cudaMemcpyAsync(binding.step.data(), block, static_cast<std::size_t>(bytes),
-                          cudaMemcpyHostToDevice, session.stream()),
-          "writing step values");
+    session.uploads().add_pinned(binding.step.data(), block, bytes);
   }
+  session.uploads().flush();
   for (const Part &part : binding.parts) {
     if (part.graph != nullptr) {
       check(cudaGraphLaunch(part.graph, session.stream()), "starting a run");

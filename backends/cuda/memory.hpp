@@ -31,6 +31,7 @@ class DeviceMemory {
   std::uint64_t bytes_ = 0;
 };
 
+/// At this address for kernels too (unified addressing; every device that we take has it).
 class PinnedMemory {
  public:
   PinnedMemory() = default;

@@ -17,7 +17,6 @@
 namespace calm::cuda {
 namespace {
 
-constexpr std::uint64_t kHalfBytes = std::uint64_t{4} << 20;
 constexpr std::uint64_t kAlign = 256;
 
 std::uint64_t aligned(std::uint64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
@@ -76,32 +75,6 @@ std::byte *bytes_at(const Session &session, const Buffer *buffer, std::uint64_t 
 
 }  // namespace
 
-Stream::Stream(Priority priority) {
-  int least = 0;  // the higher the priority, the smaller the number
-  int greatest = 0;
-  check(cudaDeviceGetStreamPriorityRange(&least, &greatest), "making a stream");
-  const int chosen = priority == Priority::kLeast     ? least
-                     : priority == Priority::kGreater ? std::min(least, greatest + 1)
-                                                      : greatest;
-  check(cudaStreamCreateWithPriority(&stream_, cudaStreamNonBlocking, chosen), "making a stream");
-}
-Stream::~Stream() {
-  static_cast<void>(cudaStreamSynchronize(stream_));
-  static_cast<void>(cudaStreamDestroy(stream_));
-}
-
-Event::Event() {
-  check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "making an event");
-}
-Event::~Event() { static_cast<void>(cudaEventDestroy(event_)); }
-void Event::record(cudaStream_t stream) {
-  check(cudaEventRecord(event_, stream), "recording an event");
-}
-void Event::hold(cudaStream_t stream) {
-  check(cudaStreamWaitEvent(stream, event_, 0), "ordering streams");
-}
-void Event::wait() { check(cudaEventSynchronize(event_), "waiting for the device"); }
-
 Session::Current::Current(std::uint32_t device) {
   check(cudaSetDevice(static_cast<int>(device)), "choosing the device");
 }
@@ -113,11 +86,9 @@ Session::Session(std::uint32_t device, Precision precision, const calm_comm *com
       current_(device),
       sums_(comm == nullptr ? nullptr : std::make_unique<Sums>()),
       blas_(stream_.handle(), precision, timed),
-      precision_(precision) {
+      precision_(precision),
+      uploads_(stream_.handle(), ranks_.get()) {
   reserve_step(kAlign);
-  for (Half &half : halves_) {
-    half.memory = PinnedMemory(kHalfBytes);
-  }
 }
 
 Session::~Session() {
@@ -161,14 +132,6 @@ void Session::settle() noexcept {
   }
 }
 
-void Session::await(Event &event) {
-  if (ranks_ != nullptr) {
-    ranks_->wait(event.handle());
-  } else {
-    event.wait();
-  }
-}
-
 void Session::sum(const float *x, float *y, std::size_t n) {
   sums_->begun.record(stream());
   sums_->begun.hold(sums_->stream.handle());
@@ -200,33 +163,9 @@ void Session::reserve_step(std::uint64_t bytes) {
   }
 }
 
-void Session::upload(std::byte *dst, const void *src, std::uint64_t bytes) {
-  const auto *from = static_cast<const std::byte *>(src);
-  while (bytes > 0) {
-    Half *half = &halves_[half_];
-    if (half->used == kHalfBytes) {
-      half->freed.record(stream());
-      half_ = 1 - half_;
-      half = &halves_[half_];
-      await(half->freed);
-      half->used = 0;
-    }
-    const std::uint64_t part = std::min(bytes, kHalfBytes - half->used);
-    std::byte *const staged = half->memory.data() + half->used;
-    std::memcpy(staged, from, static_cast<std::size_t>(part));
-    check(cudaMemcpyAsync(dst, staged, static_cast<std::size_t>(part), cudaMemcpyHostToDevice,
-                          stream()),
-          "writing to the device");
-    half->used = std::min(kHalfBytes, aligned(half->used + part));
-    from += part;
-    dst += part;
-    bytes -= part;
-  }
-}
-
 std::byte *Session::next_step_block() {
   const std::size_t slot = static_cast<std::size_t>((fence_ + 1) % kInFlight);
-  await(ended_[slot]);
+  ended_[slot].wait(ranks());
   return step_.data() + slot * step_stride_;
 }
 
@@ -242,7 +181,7 @@ void Session::wait(std::uint64_t fence) {
   }
   // An older fence has passed: its event was waited for when it was taken again.
   if (fence > 0 && fence + kInFlight > fence_) {
-    await(ended_[static_cast<std::size_t>(fence % kInFlight)]);
+    ended_[static_cast<std::size_t>(fence % kInFlight)].wait(ranks());
   }
 }
 
@@ -261,15 +200,24 @@ Buffer *alloc_buffer(Session &session, std::uint64_t bytes) {
   return buffer.release();
 }
 
+void free_buffer(Session &session, Buffer *buffer) {
+  if (buffer != nullptr) {
+    session.uploads().forget(buffer->memory);
+  }
+  session.settle();
+  delete buffer;
+}
+
 void write_buffer(Session &session, Buffer *dst, std::uint64_t offset, const void *src,
                   std::uint64_t bytes) {
-  session.upload(bytes_at(session, dst, offset, bytes), src, bytes);
+  session.uploads().add(bytes_at(session, dst, offset, bytes), src, bytes);
 }
 
 void read_buffer(Session &session, const Buffer *src, std::uint64_t offset, void *dst,
                  std::uint64_t bytes) {
   const std::byte *const from = bytes_at(session, src, offset, bytes);
   if (bytes != 0) {
+    session.uploads().flush();
     check(cudaMemcpyAsync(dst, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost,
                           session.stream()),
           "reading from the device");
@@ -284,6 +232,7 @@ void copy_buffer(Session &session, Buffer *dst, std::uint64_t dst_offset, const 
   if (bytes == 0 || to == from) {
     return;
   }
+  session.uploads().flush();
   if (to < from + bytes && from < to + bytes) {  // the copy engine wants ranges apart
     const std::shared_ptr<DeviceMemory> between = session.scratch(bytes);
     check(cudaMemcpyAsync(between->data(), from, static_cast<std::size_t>(bytes),

@@ -15,6 +15,8 @@
 #include "cuda/blas.hpp"
 #include "cuda/memory.hpp"
 #include "cuda/ranks.hpp"
+#include "cuda/stream.hpp"
+#include "cuda/uploads.hpp"
 
 namespace calm::cuda {
 
@@ -27,36 +29,6 @@ struct Buffer {
 
 /// Runs that may be under way at a time: each has an event and a block of step values of its own.
 inline constexpr std::uint64_t kInFlight = 32;
-
-enum class Priority { kLeast, kGreater, kGreatest };
-
-class Stream {
- public:
-  explicit Stream(Priority priority = Priority::kLeast);
-  ~Stream();
-  Stream(const Stream &) = delete;
-  Stream &operator=(const Stream &) = delete;
-  cudaStream_t handle() const { return stream_; }
-
- private:
-  cudaStream_t stream_ = nullptr;
-};
-
-class Event {
- public:
-  Event();
-  ~Event();
-  Event(const Event &) = delete;
-  Event &operator=(const Event &) = delete;
-  void record(cudaStream_t stream);
-  /// What `stream` is given from now on begins after what was recorded.
-  void hold(cudaStream_t stream);
-  void wait();
-  cudaEvent_t handle() const { return event_; }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
 
 class Session {
  public:
@@ -96,8 +68,8 @@ class Session {
   /// Makes room for step values in every run's block.
   void reserve_step(std::uint64_t bytes);
 
-  /// Copies to the device; `src` may be reused on return.
-  void upload(std::byte *dst, const void *src, std::uint64_t bytes);
+  /// What is put on the stream by anyone else and meets a buffer's memory comes after a flush().
+  Uploads &uploads() { return uploads_; }
 
   /// The page-locked block of the run that begins now, once the run that used it before has ended.
   std::byte *next_step_block();
@@ -106,14 +78,6 @@ class Session {
   void wait(std::uint64_t fence);
 
  private:
-  void await(Event &event);
-
-  /// Half of the memory that uploads go through: free again when its event has passed.
-  struct Half {
-    PinnedMemory memory;
-    std::uint64_t used = 0;
-    Event freed;
-  };
   struct Current {
     explicit Current(std::uint32_t device);
   };
@@ -127,20 +91,19 @@ class Session {
   int device_;
   bool lost_ = false;
   std::unique_ptr<Ranks> ranks_;
-  Current current_;  // before what is made on the device
+  Current current_;                    // before what is made on the device
   Stream stream_{Priority::kGreater};  // ahead of what runs beside it
   Stream side_stream_;
   std::unique_ptr<Sums> sums_;  // of several ranks
   std::array<Event, 3> order_;
   Blas blas_;
   Precision precision_;
+  Uploads uploads_;
   std::shared_ptr<DeviceMemory> scratch_;
   PinnedMemory step_;
   std::uint64_t step_stride_ = 0;
   std::array<Event, kInFlight> ended_;
   std::uint64_t fence_ = 0;
-  std::array<Half, 2> halves_;
-  std::size_t half_ = 0;
 };
 
 /// Options: precision = fp32 (default), tf32 or bf16; algorithms = first (default) or timed. The
@@ -148,6 +111,7 @@ class Session {
 Session *open_session(std::uint32_t device, calm_table options, const calm_host *host);
 
 Buffer *alloc_buffer(Session &session, std::uint64_t bytes);
+void free_buffer(Session &session, Buffer *buffer);
 void write_buffer(Session &session, Buffer *dst, std::uint64_t offset, const void *src,
                   std::uint64_t bytes);
 void read_buffer(Session &session, const Buffer *src, std::uint64_t offset, void *dst,
