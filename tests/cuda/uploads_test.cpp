@@ -6,10 +6,12 @@
 
 #include <calm/cpp/value.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "cuda/executable.hpp"
@@ -84,7 +86,7 @@ class Uploads : public testing::Test {
     session_.reset(cuda::open_session(0, calm_table{}, &host_));
     session_->synchronize();
   }
-  ~Uploads() override {
+  void TearDown() override {
     for (cuda::Buffer *const buffer : buffers_) {
       cuda::free_buffer(*session_, buffer);
     }
@@ -101,7 +103,7 @@ class Uploads : public testing::Test {
   void write(cuda::Buffer *to, std::uint64_t at, const Bytes &bytes) {
     Bytes gone = bytes;
     cuda::write_buffer(*session_, to, at, gone.data(), gone.size());
-    std::memset(gone.data(), 0x55, gone.size());
+    std::fill(gone.begin(), gone.end(), static_cast<unsigned char>(0x55));
   }
   Bytes read(const cuda::Buffer *from) {
     Bytes bytes(from->memory.bytes());
@@ -242,6 +244,11 @@ class UploadsAndRuns : public Uploads {
                                     reinterpret_cast<calm_buffer *>(y_), nullptr};
     binding_.reset(cuda::bind(*session_, *executable_, buffers, 3));
     session_->synchronize();
+  }
+  void TearDown() override {
+    binding_.reset();
+    executable_.reset();
+    Uploads::TearDown();
   }
   void write_x(float value) {
     const std::vector<float> x(4, value);
