@@ -89,7 +89,7 @@ class Launcher {
       std::vector<Launch> group;
       do {
         group.emplace_back(nodes[i], operands_.data() + nodes[i].first, executable_.scratch->data(),
-                           session_.blas(),
+                           session_.counter(), session_.blas(),
                            nodes[i].side ? session_.side_stream() : session_.stream());
         ++i;
       } while (i < end && joined(nodes[i - 1], nodes[i]));
@@ -170,8 +170,8 @@ void time_products(Session &session, const Executable &executable) {
                              ? nullptr
                              : reinterpret_cast<void *>(kAlign + place.offset));
     }
-    const Product p =
-        product_of(Launch(node, operands.data(), nullptr, session.blas(), session.stream()));
+    const Product p = product_of(
+        Launch(node, operands.data(), nullptr, nullptr, session.blas(), session.stream()));
     if (p.out != nullptr && p.m > 0 && p.n > 0 && p.k > 0) {
       products.push_back(p);
     }

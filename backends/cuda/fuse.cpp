@@ -105,6 +105,25 @@ void fuse_loss(Fusion &fusion, std::uint32_t n) {
   fusion.replace({loss, n}, std::move(merged));
 }
 
+/// A norm and the guard behind it: nothing is changed between them.
+void fuse_guard(Fusion &fusion, std::uint32_t n) {
+  const std::uint32_t ok = fusion.in(n, CALM_GUARD_OK);
+  const std::uint32_t norm = fusion.maker(ok);
+  if (!fusion.is(norm, CALM_OP_GLOBAL_NORM) || norm + 1 != n) {
+    return;
+  }
+  const Node &node = fusion.node(norm);
+  std::vector<std::uint32_t> ins(
+      node.operands.begin(), node.operands.begin() + static_cast<std::ptrdiff_t>(node.ins.size()));
+  ins.push_back(fusion.in(n, CALM_GUARD_BAD));
+  Node merged = make_node(
+      fusion.graph(), node, kGuardedNorm, std::move(ins),
+      {fusion.out(norm, CALM_GLOBAL_NORM_NORM), fusion.out(norm, CALM_GLOBAL_NORM_COEFFICIENT),
+       fusion.only_for(ok, {n}) ? CALM_NONE : ok, fusion.out(n, 0), fusion.out(n, 1)});
+  merged.attrs = node.attrs;
+  fusion.replace({norm, n}, std::move(merged));
+}
+
 /// cuBLASLt's GELU is an approximation good enough for bf16 and wants rows of whole 16 bytes.
 bool finishes_gelu(const calm_type &out) { return out.dtype == CALM_BF16 && out.shape[1] % 8 == 0; }
 
@@ -317,6 +336,8 @@ void fuse(Graph &graph) {
       fuse_conv_grad(fusion, n, late);
     } else if (fusion.is(n, CALM_OP_CROSS_ENTROPY_GRAD)) {
       fuse_loss(fusion, n);
+    } else if (fusion.is(n, CALM_OP_GUARD)) {
+      fuse_guard(fusion, n);
     }
   }
   fusion.finish(std::move(late));

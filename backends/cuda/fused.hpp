@@ -5,6 +5,7 @@
 
 #include <calm/ops/causal_conv_silu.h>
 #include <calm/ops/layer_norm.h>
+#include <calm/ops/optimizer.h>
 
 #include <cstdint>
 
@@ -32,6 +33,14 @@ enum NormGradOut : std::uint32_t {
 /// cross_entropy and its gradient. Inputs: logits f32 [T, V], targets i32 [T], the gradient's
 /// factor f32. Outputs: the loss f32, grad of the logits act [T, V].
 inline constexpr char kLoss[] = "loss";
+
+/// global_norm and the guard that follows it. Inputs: the tensors, then the guard's counter.
+/// Outputs: those of the norm, `ok` absent where only the guard reads it, then these.
+inline constexpr char kGuardedNorm[] = "guarded_norm";
+enum GuardedNormOut : std::uint32_t {
+  kGuardedNormGo = CALM_GLOBAL_NORM_OK + 1,  // i32
+  kGuardedNormBad,                           // i32
+};
 
 /// causal_conv_silu_grad as fused.
 inline constexpr char kConvGrad[] = CALM_OP_CAUSAL_CONV_SILU_GRAD;

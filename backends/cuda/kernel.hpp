@@ -43,15 +43,22 @@ struct Node : reference::Node {
 
 class Launch {
  public:
-  Launch(const Node &node, void *const *operands, std::byte *scratch, Blas &blas,
+  Launch(const Node &node, void *const *operands, std::byte *scratch, unsigned *counter, Blas &blas,
          cudaStream_t stream)
-      : node_(&node), operands_(operands), scratch_(scratch), blas_(&blas), stream_(stream) {}
+      : node_(&node),
+        operands_(operands),
+        scratch_(scratch),
+        counter_(counter),
+        blas_(&blas),
+        stream_(stream) {}
 
   const Node &node() const { return *node_; }
   cudaStream_t stream() const { return stream_; }
   Blas &blas() const { return *blas_; }
   /// `Node::scratch` bytes, 256-byte aligned, contents undefined.
   std::byte *scratch() const { return scratch_; }
+  /// On the device, one for all nodes of the first stream: 0 before a kernel, which leaves it so.
+  unsigned *counter() const { return counter_; }
 
   std::uint32_t n_in() const { return static_cast<std::uint32_t>(node_->ins.size()); }
   std::uint32_t n_out() const { return static_cast<std::uint32_t>(node_->outs.size()); }
@@ -80,6 +87,7 @@ class Launch {
   const Node *node_;
   void *const *operands_;
   std::byte *scratch_;
+  unsigned *counter_;
   Blas *blas_;
   cudaStream_t stream_;
 };

@@ -67,7 +67,7 @@
 
 // The backend's own (fused.hpp).
 #define CALM_CUDA_OWN_KERNELS(OwnP, OwnPJ) \
-  OwnP(loss) OwnP(mixer) OwnP(mixer_grad) OwnPJ(sum_columns)
+  OwnP(guarded_norm) OwnP(loss) OwnP(mixer) OwnP(mixer_grad) OwnPJ(sum_columns)
 
 namespace calm::cuda {
 

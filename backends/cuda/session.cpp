@@ -87,6 +87,7 @@ Session::Session(std::uint32_t device, Precision precision, const calm_comm *com
       sums_(comm == nullptr ? nullptr : std::make_unique<Sums>()),
       blas_(stream_.handle(), precision, timed),
       precision_(precision),
+      counter_(sizeof(unsigned), stream_.handle()),
       uploads_(stream_.handle(), ranks_.get()) {
   reserve_step(kAlign);
 }

@@ -65,6 +65,8 @@ class Session {
   /// Device memory for the scratch of one node after another, shared by all executables. It grows;
   /// executables keep the block that they were captured with.
   std::shared_ptr<DeviceMemory> scratch(std::uint64_t bytes);
+  /// Launch's.
+  unsigned *counter() const { return reinterpret_cast<unsigned *>(counter_.data()); }
   /// Makes room for step values in every run's block.
   void reserve_step(std::uint64_t bytes);
 
@@ -98,6 +100,7 @@ class Session {
   std::array<Event, 3> order_;
   Blas blas_;
   Precision precision_;
+  DeviceMemory counter_;
   Uploads uploads_;
   std::shared_ptr<DeviceMemory> scratch_;
   PinnedMemory step_;

@@ -3,6 +3,7 @@
 
 #include <calm/ops/cast.h>
 #include <calm/ops/matmul.h>
+#include <calm/ops/optimizer.h>
 
 #include <calm/cpp/error.hpp>
 #include <calm/cpp/value.hpp>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/fused.hpp"
 #include "cuda/graph.hpp"
 
 namespace calm::cuda_test {
@@ -88,6 +90,48 @@ TEST(StoreAsBf16, CastsWhatConsistsOfViewsOnceAllAreMade) {
   }
   EXPECT_EQ(ops, (std::vector<std::string>{"makes_left", "makes_right", CALM_OP_CAST,
                                            "makes_weight", CALM_OP_CAST, CALM_OP_MATMUL}));
+}
+
+/// A norm, what stands behind it, a guard; what is left of them once merged.
+std::vector<std::string> merged(const std::vector<std::string> &between, bool read) {
+  cuda::Graph graph;
+  const auto scalar = [&] { return graph.add_temporary({}); };
+  const std::uint32_t grads = graph.add_temporary(matrix(4, 6));
+  const std::uint32_t norm = scalar(), coefficient = scalar(), ok = scalar(), bad = scalar();
+  const std::uint32_t go = scalar(), out_bad = scalar();
+  const auto add = [&](const std::string &op, std::vector<std::uint32_t> ins,
+                       std::vector<std::uint32_t> outs) {
+    graph.nodes.push_back(cuda::make_node(graph, {}, op, std::move(ins), std::move(outs)));
+    graph.nodes.back().own = false;
+  };
+  add(CALM_OP_GLOBAL_NORM, {grads}, {norm, coefficient, ok});
+  for (const std::string &op : between) {
+    add(op, {}, {grads});
+  }
+  add(CALM_OP_GUARD, {ok, bad}, {go, out_bad});
+  if (read) {
+    add("reads", {ok}, {scalar()});
+  }
+  cuda::fuse(graph);
+  std::vector<std::string> ops;
+  for (const cuda::Node &node : graph.nodes) {
+    ops.push_back(node.op);
+    if (node.op == cuda::kGuardedNorm) {
+      EXPECT_EQ(node.operands, (std::vector<std::uint32_t>{grads, bad, norm, coefficient,
+                                                           read ? ok : CALM_NONE, go, out_bad}));
+    }
+  }
+  return ops;
+}
+
+TEST(Fuse, LetsANormGuardItself) {
+  EXPECT_EQ(merged({}, false), std::vector<std::string>{cuda::kGuardedNorm});
+  EXPECT_EQ(merged({}, true), (std::vector<std::string>{cuda::kGuardedNorm, "reads"}));
+}
+
+TEST(Fuse, LeavesANormWhereWhatItReadsChangesBehindIt) {
+  EXPECT_EQ(merged({"writes"}, false),
+            (std::vector<std::string>{CALM_OP_GLOBAL_NORM, "writes", CALM_OP_GUARD}));
 }
 
 }  // namespace

@@ -77,7 +77,7 @@ class Operands {
   Operands &in(const std::vector<T> &values, const std::vector<std::int64_t> &shape,
                std::int64_t stride = 0) {
     const Block &block = blocks_.emplace_back(values.size() * sizeof(T));
-    std::memcpy(block.data(), values.data(), values.size() * sizeof(T));
+    std::copy(values.begin(), values.end(), static_cast<T *>(block.data()));
     add(ins_, in_strides_, node_.ins, dtype_of<T>(), block.data(), shape, stride);
     return *this;
   }
@@ -141,11 +141,13 @@ class Operands {
  private:
   cuda::Launch launch(const Block &scratch) {
     static cuda::Blas blas(nullptr, cuda::Precision::kFp32);
+    static unsigned counter = 0;
     node_.strides = in_strides_;
     node_.strides.insert(node_.strides.end(), out_strides_.begin(), out_strides_.end());
     operands_ = ins_;
     operands_.insert(operands_.end(), outs_.begin(), outs_.end());
-    return {node_, operands_.data(), static_cast<std::byte *>(scratch.data()), blas, nullptr};
+    return {node_, operands_.data(), static_cast<std::byte *>(scratch.data()), &counter,
+            blas,  nullptr};
   }
   static void add(std::vector<void *> &addresses, std::vector<std::int64_t> &strides,
                   std::vector<calm_type> &types, calm_dtype dtype, void *address,

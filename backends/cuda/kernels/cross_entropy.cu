@@ -22,8 +22,9 @@ struct Operands {
   const std::int32_t *targets;
   const float *factor;  // of the gradient
   int rows, vocab;
-  float *lse;       // or null
-  double *partial;  // a block's sum of losses
+  float *lse;   // or null
+  float *loss;  // or null
+  Parts parts;  // a block's sum of losses
 };
 
 /// `grad`: of the logits, or null.
@@ -70,12 +71,12 @@ __global__ void __launch_bounds__(kThreads) loss_kernel(Operands o, T *grad) {
     losses[warp] = loss;
   }
   __syncthreads();
-  if (threadIdx.x == 0) {
-    double sum = 0;
-    for (int w = 0; w < kWarps; ++w) {
-      sum += losses[w];
-    }
-    o.partial[blockIdx.x] = sum;
+  double sum = 0;
+  for (int w = 0; w < kWarps; ++w) {
+    sum += losses[w];
+  }
+  if (sum_of_blocks(o.parts, sum, sum) && threadIdx.x == 0 && o.loss != nullptr) {
+    *o.loss = static_cast<float>(sum);
   }
 }
 
@@ -102,27 +103,19 @@ __global__ void __launch_bounds__(kThreads)
 unsigned blocks_of_rows(int rows) { return blocks_of(static_cast<std::size_t>(rows), kWarps); }
 
 template <class T>
-void run(const Launch &launch, Operands o, T *grad, float *loss) {
+void run(const Launch &launch, Operands o, T *grad) {
   o.logits = launch.in<float>(CALM_CROSS_ENTROPY_LOGITS);
   o.targets = launch.in<std::int32_t>(CALM_CROSS_ENTROPY_TARGETS);
   o.rows = launch.extent(CALM_CROSS_ENTROPY_LOGITS, 0);
   o.vocab = launch.extent(CALM_CROSS_ENTROPY_LOGITS, 1);
-  const unsigned blocks = blocks_of_rows(o.rows);
-  o.partial = Scratch(launch.scratch()).take<double>(blocks);
-  if (blocks > 0) {
-    loss_kernel<T><<<blocks, kThreads, 0, launch.stream()>>>(o, grad);
-  }
-  if (loss != nullptr) {
-    sum_partials(o.partial, static_cast<int>(blocks), loss, launch.stream());
-  }
+  o.parts = parts_of(launch);
+  loss_kernel<T><<<blocks_of_sum(blocks_of_rows(o.rows)), kThreads, 0, launch.stream()>>>(o, grad);
 }
 
 }  // namespace
 
 std::size_t cross_entropy_plan(const Node &node) {
-  Scratch scratch;
-  scratch.take<double>(blocks_of_rows(static_cast<int>(node.extent(0, 0))));
-  return scratch.used();
+  return parts_bytes(blocks_of_rows(static_cast<int>(node.extent(0, 0))));
 }
 
 std::size_t loss_plan(const Node &node) { return cross_entropy_plan(node); }
@@ -130,14 +123,15 @@ std::size_t loss_plan(const Node &node) { return cross_entropy_plan(node); }
 void cross_entropy(const Launch &launch) {
   Operands o{};
   o.lse = launch.out<float>(CALM_CROSS_ENTROPY_LSE);
-  run<float>(launch, o, nullptr, launch.out<float>(CALM_CROSS_ENTROPY_LOSS));
+  o.loss = launch.out<float>(CALM_CROSS_ENTROPY_LOSS);
+  run<float>(launch, o, nullptr);
 }
 
 void loss(const Launch &launch) {
   Operands o{};
   o.factor = launch.in<float>(2);
-  with_act(launch.node().outs[1].dtype,
-           [&]<class T>() { run<T>(launch, o, launch.out<T>(1), launch.out<float>(0)); });
+  o.loss = launch.out<float>(0);
+  with_act(launch.node().outs[1].dtype, [&]<class T>() { run<T>(launch, o, launch.out<T>(1)); });
 }
 
 void cross_entropy_grad(const Launch &launch) {

@@ -1,7 +1,8 @@
 // What kernels share on the device: sums in a fixed order, functions of one number, launch sizes.
 //
 // Every sum has one order whatever the card does in parallel: lanes by a butterfly of shuffles,
-// warps one after another, blocks in a second launch. No atomics on real numbers.
+// warps one after another, blocks by the last of them or in a second launch. No atomics on real
+// numbers.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -55,6 +56,38 @@ __device__ inline double block_sum(double value) {
   }
   __syncthreads();  // before the next use of `warps`
   return sum;
+}
+
+/// What blocks of kThreads threads leave of one sum, at most gridDim.x of them.
+struct Parts {
+  double *of;         // by block
+  unsigned *counter;  // Launch::counter
+};
+
+/// Leaves a block's part, which its first thread has. For the block that comes last, true and the
+/// sum of all, for each of its threads: thread by thread every kThreads-th, then as block_sum.
+__device__ inline bool sum_of_blocks(const Parts &parts, double part, double &sum) {
+  __shared__ bool last;
+  if (threadIdx.x == 0) {
+    parts.of[blockIdx.x] = part;
+    __threadfence();  // the part before the count
+    last = atomicAdd(parts.counter, 1U) == gridDim.x - 1;
+    if (last) {
+      *parts.counter = 0;
+      __threadfence();  // the count before other blocks' parts
+    }
+  }
+  __syncthreads();
+  if (!last) {
+    return false;
+  }
+  double own = 0;
+#pragma unroll 8
+  for (int i = static_cast<int>(threadIdx.x); i < static_cast<int>(gridDim.x); i += kThreads) {
+    own += __ldcg(parts.of + i);  // where they were written, not an old line of this processor's
+  }
+  sum = block_sum(own);
+  return true;
 }
 
 /// sigmoid(x) and 1 - sigmoid(x), from e^-|x| so that neither tail loses digits.
@@ -150,8 +183,18 @@ __device__ inline float gelu_slope_fast(float x) {
   return s + x * s * (1 - s) * (1.59576912F * (1 + 0.134145F * x * x));
 }
 
-/// *y = the sum of what n blocks left, by one block of threads.
-void sum_partials(const double *partial, int n, float *y, cudaStream_t stream);
+/// Of `blocks` blocks, of which there is at least one: there is a sum of nothing too.
+inline unsigned blocks_of_sum(std::size_t blocks) {
+  return static_cast<unsigned>(blocks == 0 ? 1 : blocks);
+}
+inline std::size_t parts_bytes(std::size_t blocks) {
+  Scratch scratch;
+  scratch.take<double>(blocks_of_sum(blocks));
+  return scratch.used();
+}
+inline Parts parts_of(const Launch &launch) {
+  return {Scratch(launch.scratch()).take<double>(1), launch.counter()};
+}
 
 /// Sums over the rows of x [rows, columns], in double: eight running sums over rows of one column
 /// each, added in order. The first `split` sums go to `first`, the others to `second` (null:

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "cuda/error.hpp"
+#include "cuda/fused.hpp"
 #include "cuda/kernels/device.cuh"
 
 namespace calm::cuda {
@@ -23,10 +24,47 @@ struct Tensors {
   int count = 0;
 };
 
+/// Where the norm goes and, if a guard follows at once, what that reads and writes; null: nowhere.
+struct Verdict {
+  float *norm, *coefficient;
+  std::int32_t *ok;
+  double max_norm;
+  const std::int32_t *bad;
+  std::int32_t *go, *out_bad;
+};
+
+__device__ void guard(bool ok, std::int32_t bad, std::int32_t *go, std::int32_t *out_bad) {
+  const bool stuck = bad >= CALM_GUARD_LIMIT;
+  if (go != nullptr) {
+    *go = ok && !stuck ? 1 : 0;
+  }
+  if (out_bad != nullptr) {
+    *out_bad = stuck ? bad : ok ? 0 : bad + 1;
+  }
+}
+
+__device__ void judge(const Verdict &o, double squares) {
+  const float norm = static_cast<float>(::sqrt(squares));
+  const bool ok = isfinite(norm);
+  if (o.norm != nullptr) {
+    *o.norm = norm;
+  }
+  if (o.coefficient != nullptr) {
+    const double c = o.max_norm / (static_cast<double>(norm) + 1e-6);
+    *o.coefficient = c < 1 ? static_cast<float>(c) : 1.0F;
+  }
+  if (o.ok != nullptr) {
+    *o.ok = ok ? 1 : 0;
+  }
+  if (o.bad != nullptr) {
+    guard(ok, *o.bad, o.go, o.out_bad);
+  }
+}
+
 __global__ void __launch_bounds__(kThreads)
-    squares_kernel(const __grid_constant__ Tensors tensors, double *partial) {
+    norm_kernel(const __grid_constant__ Tensors tensors, Parts parts, Verdict verdict) {
   int k = 0;
-  while (static_cast<int>(blockIdx.x) >= tensors.first_block[k + 1]) {
+  while (k + 1 < tensors.count && static_cast<int>(blockIdx.x) >= tensors.first_block[k + 1]) {
     ++k;
   }
   const float *const x = tensors.x[k];
@@ -39,46 +77,14 @@ __global__ void __launch_bounds__(kThreads)
     sum += g * g;
   }
   sum = block_sum(sum);
-  if (threadIdx.x == 0) {
-    partial[blockIdx.x] = sum;
+  if (sum_of_blocks(parts, sum, sum) && threadIdx.x == 0) {
+    judge(verdict, sum);
   }
 }
 
-__global__ void __launch_bounds__(kThreads)
-    norm_kernel(const double *partial, int n, double max_norm, float *out_norm, float *coefficient,
-                std::int32_t *ok) {
-  double squares = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) {
-    squares += partial[i];
-  }
-  squares = block_sum(squares);
-  if (threadIdx.x != 0) {
-    return;
-  }
-  const float norm = static_cast<float>(::sqrt(squares));
-  if (out_norm != nullptr) {
-    *out_norm = norm;
-  }
-  if (coefficient != nullptr) {
-    const double c = max_norm / (static_cast<double>(norm) + 1e-6);
-    *coefficient = c < 1 ? static_cast<float>(c) : 1.0F;
-  }
-  if (ok != nullptr) {
-    *ok = isfinite(norm) ? 1 : 0;
-  }
-}
-
-__global__ void guard_kernel(const std::int32_t *in_ok, const std::int32_t *in_bad,
-                             std::int32_t *go, std::int32_t *out_bad) {
-  const bool ok = *in_ok != 0;
-  const std::int32_t bad = *in_bad;
-  const bool stuck = bad >= CALM_GUARD_LIMIT;
-  if (go != nullptr) {
-    *go = ok && !stuck ? 1 : 0;
-  }
-  if (out_bad != nullptr) {
-    *out_bad = stuck ? bad : ok ? 0 : bad + 1;
-  }
+__global__ void guard_kernel(const std::int32_t *ok, const std::int32_t *bad, std::int32_t *go,
+                             std::int32_t *out_bad) {
+  guard(*ok != 0, *bad, go, out_bad);
 }
 
 struct AdamW {
@@ -174,7 +180,7 @@ struct Penalty {
   int n;
 };
 
-__global__ void __launch_bounds__(kThreads) penalty_kernel(Penalty o, double *partial) {
+__global__ void __launch_bounds__(kThreads) penalty_kernel(Penalty o, Parts parts, float *y) {
   const float scale = *o.scale;
   const int first = static_cast<int>(blockIdx.x) * kBlock;
   double sum = 0;
@@ -191,8 +197,8 @@ __global__ void __launch_bounds__(kThreads) penalty_kernel(Penalty o, double *pa
     }
   }
   sum = block_sum(sum);
-  if (threadIdx.x == 0) {
-    partial[blockIdx.x] = sum;
+  if (sum_of_blocks(parts, sum, sum) && threadIdx.x == 0 && y != nullptr) {
+    *y = static_cast<float>(sum);
   }
 }
 
@@ -225,38 +231,52 @@ AdamW adamw_of(const Launch &launch) {
           .n = launch.extent(CALM_ADAMW_PARAM, 0)};
 }
 
-}  // namespace
-
-std::size_t global_norm_plan(const Node &node) {
+std::size_t blocks_of_tensors(const Node &node, std::size_t tensors) {
   std::size_t blocks = 0;
-  for (const calm_type &type : node.ins) {
-    blocks += div_up<std::size_t>(count(type), kBlock);
+  for (std::size_t i = 0; i < tensors; ++i) {
+    blocks += div_up<std::size_t>(count(node.ins[i]), kBlock);
   }
-  Scratch scratch;
-  scratch.take<double>(blocks);
-  return scratch.used();
+  return blocks;
 }
 
-void global_norm(const Launch &launch) {
+/// The norm of the node's first inputs.
+void norm(const Launch &launch, std::uint32_t inputs, Verdict verdict) {
   Tensors tensors{};
-  for (std::uint32_t i = 0; i < launch.n_in(); ++i) {
+  for (std::uint32_t i = 0; i < inputs; ++i) {
     const std::size_t n = count(launch.node().ins[i]);
     tensors.x[i] = launch.in<float>(i);
     tensors.n[i] = static_cast<int>(n);
     tensors.first_block[i + 1] =
         tensors.first_block[i] + static_cast<int>(div_up<std::size_t>(n, kBlock));
   }
-  tensors.count = static_cast<int>(launch.n_in());
-  const int blocks = tensors.first_block[tensors.count];
-  auto *const partial = Scratch(launch.scratch()).take<double>(1);
-  if (blocks > 0) {
-    squares_kernel<<<static_cast<unsigned>(blocks), kThreads, 0, launch.stream()>>>(tensors,
-                                                                                    partial);
-  }
-  norm_kernel<<<1, kThreads, 0, launch.stream()>>>(
-      partial, blocks, launch.f64(CALM_GLOBAL_NORM_MAX_NORM),
-      launch.out<float>(CALM_GLOBAL_NORM_NORM), launch.out<float>(CALM_GLOBAL_NORM_COEFFICIENT),
-      launch.out<std::int32_t>(CALM_GLOBAL_NORM_OK));
+  tensors.count = static_cast<int>(inputs);
+  verdict.norm = launch.out<float>(CALM_GLOBAL_NORM_NORM);
+  verdict.coefficient = launch.out<float>(CALM_GLOBAL_NORM_COEFFICIENT);
+  verdict.ok = launch.out<std::int32_t>(CALM_GLOBAL_NORM_OK);
+  verdict.max_norm = launch.f64(CALM_GLOBAL_NORM_MAX_NORM);
+  norm_kernel<<<blocks_of_sum(blocks_of_tensors(launch.node(), inputs)), kThreads, 0,
+                launch.stream()>>>(tensors, parts_of(launch), verdict);
+}
+
+}  // namespace
+
+std::size_t global_norm_plan(const Node &node) {
+  return parts_bytes(blocks_of_tensors(node, node.ins.size()));
+}
+
+void global_norm(const Launch &launch) { norm(launch, launch.n_in(), {}); }
+
+std::size_t guarded_norm_plan(const Node &node) {
+  return parts_bytes(blocks_of_tensors(node, node.ins.size() - 1));
+}
+
+void guarded_norm(const Launch &launch) {
+  const std::uint32_t tensors = launch.n_in() - 1;
+  Verdict verdict{};
+  verdict.bad = launch.in<std::int32_t>(tensors);
+  verdict.go = launch.out<std::int32_t>(kGuardedNormGo);
+  verdict.out_bad = launch.out<std::int32_t>(kGuardedNormBad);
+  norm(launch, tensors, verdict);
 }
 
 void guard(const Launch &launch) {
@@ -312,9 +332,7 @@ void record(const Launch &launch) {
 }
 
 std::size_t ewc_penalty_plan(const Node &node) {
-  Scratch scratch;
-  scratch.take<double>(div_up<std::size_t>(node.extent(CALM_EWC_PENALTY_GRAD, 0), kBlock));
-  return scratch.used();
+  return parts_bytes(div_up<std::size_t>(node.extent(CALM_EWC_PENALTY_GRAD, 0), kBlock));
 }
 
 void ewc_penalty(const Launch &launch) {
@@ -323,14 +341,9 @@ void ewc_penalty(const Launch &launch) {
       launch.in<float>(CALM_EWC_PENALTY_FISHER), launch.in<float>(CALM_EWC_PENALTY_ANCHOR),
       launch.in<float>(CALM_EWC_PENALTY_SCALE),  launch.out<float>(0),
       launch.extent(CALM_EWC_PENALTY_GRAD, 0)};
-  auto *const partial = Scratch(launch.scratch()).take<double>(1);
-  const unsigned blocks = blocks_of(static_cast<std::size_t>(o.n), kBlock);
-  if (blocks > 0) {
-    penalty_kernel<<<blocks, kThreads, 0, launch.stream()>>>(o, partial);
-  }
-  if (auto *const out = launch.out<float>(1)) {
-    sum_partials(partial, static_cast<int>(blocks), out, launch.stream());
-  }
+  const unsigned blocks = blocks_of_sum(blocks_of(static_cast<std::size_t>(o.n), kBlock));
+  penalty_kernel<<<blocks, kThreads, 0, launch.stream()>>>(o, parts_of(launch),
+                                                           launch.out<float>(1));
 }
 
 void fisher(const Launch &launch) {

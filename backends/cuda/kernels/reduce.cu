@@ -10,7 +10,7 @@ constexpr int kBlock = 4096;  // elements one block of sum_all adds up
 constexpr int kGroup = 64;    // rows one block of sum_rows adds up
 
 __global__ void __launch_bounds__(kThreads)
-    sum_block_kernel(const float *__restrict__ x, std::size_t n, double *partial) {
+    sum_block_kernel(const float *__restrict__ x, std::size_t n, Parts parts, float *y) {
   const std::size_t first = static_cast<std::size_t>(blockIdx.x) * kBlock;
   double sum = 0;
 #pragma unroll 4
@@ -19,8 +19,8 @@ __global__ void __launch_bounds__(kThreads)
     sum += i < n ? static_cast<double>(x[i]) : 0.0;
   }
   sum = block_sum(sum);
-  if (threadIdx.x == 0) {
-    partial[blockIdx.x] = sum;
+  if (sum_of_blocks(parts, sum, sum) && threadIdx.x == 0) {
+    *y = static_cast<float>(sum);
   }
 }
 
@@ -74,10 +74,11 @@ __global__ void __launch_bounds__(kThreads)
 
 std::size_t sum_plan(const Node &node) {
   const std::int64_t axis = node.attrs[CALM_REDUCE_AXIS].i64;
-  Scratch scratch;
   if (axis < 0) {
-    scratch.take<double>(div_up<std::size_t>(count(node.ins[0]), kBlock));
-  } else if (axis == 0) {
+    return parts_bytes(div_up<std::size_t>(count(node.ins[0]), kBlock));
+  }
+  Scratch scratch;
+  if (axis == 0) {
     scratch.take<float>(div_up<std::size_t>(node.extent(0, 0), kGroup) * node.extent(0, 1));
   }
   return scratch.used();
@@ -92,12 +93,8 @@ void sum(const Launch &launch) {
   const std::int64_t axis = launch.i64(CALM_REDUCE_AXIS);
   const std::size_t n = count(launch.node().ins[0]);
   if (axis < 0) {
-    auto *const partial = Scratch(launch.scratch()).take<double>(1);
-    const unsigned blocks = blocks_of(n, kBlock);
-    if (blocks > 0) {
-      sum_block_kernel<<<blocks, kThreads, 0, launch.stream()>>>(x, n, partial);
-    }
-    sum_partials(partial, static_cast<int>(blocks), y, launch.stream());
+    sum_block_kernel<<<blocks_of_sum(blocks_of(n, kBlock)), kThreads, 0, launch.stream()>>>(
+        x, n, parts_of(launch), y);
     return;
   }
   const int rows = launch.extent(0, 0);

@@ -10,17 +10,6 @@
 namespace calm::cuda {
 namespace {
 
-__global__ void __launch_bounds__(kThreads) total_kernel(const double *partial, int n, float *y) {
-  double sum = 0;
-  for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) {
-    sum += partial[i];
-  }
-  sum = block_sum(sum);
-  if (threadIdx.x == 0) {
-    *y = static_cast<float>(sum);
-  }
-}
-
 constexpr int kMost = 48;  // sums of a launch: their list is an argument of at most 4 KB
 constexpr int kPieces = 4;
 constexpr int kAtOnce = 8;  // rows
@@ -138,10 +127,6 @@ void sum_columns_joined(const Launch *launches, std::size_t n) {
 }
 
 void sum_columns(const Launch &launch) { sum_columns_joined(&launch, 1); }
-
-void sum_partials(const double *partial, int n, float *y, cudaStream_t stream) {
-  total_kernel<<<1, kThreads, 0, stream>>>(partial, n, y);
-}
 
 void sum_columns(const float *x, int rows, int columns, float *first, int split, float *second,
                  cudaStream_t stream) {
