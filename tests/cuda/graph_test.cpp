@@ -134,5 +134,37 @@ TEST(Fuse, LeavesANormWhereWhatItReadsChangesBehindIt) {
             (std::vector<std::string>{CALM_OP_GLOBAL_NORM, "writes", CALM_OP_GUARD}));
 }
 
+/// x makes g; y reads it; a product of g makes a gradient of [rows, columns], which is accumulated.
+std::vector<std::string> order_placed(std::int64_t rows, std::int64_t columns) {
+  cuda::Graph graph;
+  const std::uint32_t g = graph.add_temporary(matrix(4, rows));
+  const std::uint32_t s = graph.add_temporary(matrix(4, columns));
+  const std::uint32_t h = graph.add_temporary(matrix(4, rows));
+  const std::uint32_t gradient = graph.add_temporary(matrix(rows, columns));
+  const std::uint32_t sum = graph.add_temporary(matrix(rows, columns));
+  const auto add = [&](const std::string &op, std::vector<std::uint32_t> ins, std::uint32_t out) {
+    graph.nodes.push_back(cuda::make_node(graph, {}, op, std::move(ins), {out}));
+  };
+  add("makes_s", {}, s);
+  add("x", {}, g);
+  add("y", {g}, h);
+  add(CALM_OP_MATMUL, {g, s}, gradient);
+  add(CALM_OP_ACCUMULATE, {gradient}, sum);
+  cuda::place(graph);
+  std::vector<std::string> ops;
+  for (const cuda::Node &node : graph.nodes) {
+    ops.push_back(node.op + (node.side ? " beside" : ""));
+  }
+  return ops;
+}
+
+TEST(Place, StartsASmallGradientOfWeightsAsSoonAsItCan) {
+  const std::string product = std::string(CALM_OP_MATMUL) + " beside";
+  EXPECT_EQ(order_placed(64, 128),
+            (std::vector<std::string>{"makes_s", "x", product, "y", CALM_OP_ACCUMULATE}));
+  EXPECT_EQ(order_placed(512, 128),
+            (std::vector<std::string>{"makes_s", "x", "y", product, CALM_OP_ACCUMULATE}));
+}
+
 }  // namespace
 }  // namespace calm::cuda_test
