@@ -79,14 +79,8 @@ __global__ void __launch_bounds__(kMixThreads, 6) local_kernel(Forward<T> o) {
   for (int first = 0; first < place.n; first += kGroup) {
     const int row = first % kMixTile;
     if (row == 0) {
-      wait_for_fetches();
-      __syncthreads();  // nobody reads the rows before any more
-      q.unpack(place);
-      if (first + kMixTile < place.n) {
-        q.fetch(o, place, place.first + first + kMixTile, live);
-        end_batch();
-      }
-      __syncthreads();
+      const int next = first + kMixTile;
+      q.turn(o, place, live, place.first + next, next < place.n);
     }
     const Group group(o, place, first / kGroup, live.begin, live.end);
     const Group own(o, place, first / kGroup, begin, live.end);
@@ -200,14 +194,8 @@ __global__ void __launch_bounds__(kMixThreads, 6) scan_kernel(Forward<T> o) {
   for (int first = 0; first < place.n; first += kGroup) {
     const int row = first % kMixTile;
     if (row == 0) {
-      wait_for_fetches();
-      __syncthreads();  // nobody reads the rows before any more
-      q.unpack(place);
-      if (first + kMixTile < place.n) {
-        q.fetch(o, place, place.first + first + kMixTile, live);
-        end_batch();
-      }
-      __syncthreads();
+      const int next = first + kMixTile;
+      q.turn(o, place, live, place.first + next, next < place.n);
     }
     const int number = first / kGroup;
     const Group group(o, place, number, live.begin, live.end);

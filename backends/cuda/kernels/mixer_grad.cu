@@ -69,13 +69,8 @@ __global__ void __launch_bounds__(kMixThreads, 6) local_kernel(Backward<T> o) {
     const int row = number * kGroup % kMixTile;
     wait_for_fetches();
     if (number == last || row == kMixTile - kGroup) {
-      __syncthreads();  // nobody reads the rows behind any more
-      q.unpack(place);
-      if (number * kGroup >= kMixTile) {
-        q.fetch(o, place, place.first + number * kGroup - row - kMixTile, live);
-        end_batch();
-      }
-      __syncthreads();
+      const int next = number * kGroup - row - kMixTile;
+      q.turn(o, place, live, place.first + next, next >= 0);
     }
     float delta[kGroup];
     float z[kGroup];
@@ -164,13 +159,9 @@ __device__ void add_columns(const GradShared<kR, T> &shared, const Backward<T> &
   for (int j = static_cast<int>(threadIdx.x); j < kWidth * 2; j += static_cast<int>(blockDim.x)) {
     const int from = j % kWidth;
     const int row = j / kWidth * 4;
-    const int n = (from - kR) % kMixStates;
-    if (from < kR ? from >= o.rank : n >= o.states) {
+    if (QTile<kR, T>::left(o, from) <= 0) {
       continue;
     }
-    const int column = from < kR                ? from
-                       : from < kR + kMixStates ? o.rank + n
-                                                : o.rank + o.states + n;
     float4 sum = make_float4(0, 0, 0, 0);
     for (int warp = 0; warp < warps; ++warp) {
       const float4 part = *reinterpret_cast<const float4 *>(&shared.warps[warp].columns[from][row]);
@@ -179,7 +170,7 @@ __device__ void add_columns(const GradShared<kR, T> &shared, const Backward<T> &
       sum.z += part.z;
       sum.w += part.w;
     }
-    To *at = to.row(group.first + row) + column;
+    To *at = to.row(group.first + row) + QTile<kR, T>::column(o, from);
     const float sums[4] = {sum.x, sum.y, sum.z, sum.w};
 #pragma unroll
     for (int k = 0; k < 4; ++k) {

@@ -232,6 +232,16 @@ struct QTile {
   __device__ const float *b(int n, int row) const { return &columns[kR + n][row]; }
   __device__ const float *c(int n, int row) const { return &columns[kR + kMixStates + n][row]; }
 
+  /// The column of q that column i here is.
+  static __device__ int column(const Mixer<T> &o, int i) {
+    const int n = (i - kR) % kMixStates;
+    return i < kR ? i : i < kR + kMixStates ? o.rank + n : o.rank + o.states + n;
+  }
+  /// Columns from that one on that its part of q has; if none, there is no such column.
+  static __device__ int left(const Mixer<T> &o, int i) {
+    return i < kR ? o.rank - i : o.states - (i - kR) % kMixStates;
+  }
+
   /// Begins to read rows from `first` on; by all threads of a block.
   __device__ void fetch(const Mixer<T> &o, const MixerPlace &place, int first,
                         const LiveRows &live) {
@@ -240,10 +250,9 @@ struct QTile {
     }
     const int warps = static_cast<int>(blockDim.x) / kWarp;
     const int at = 2 * place.lane;
-    const int n = (at - kR) % kMixStates;
-    const int column = at < kR ? at : at < kR + kMixStates ? o.rank + n : o.rank + o.states + n;
-    const int exist = at < kR ? o.rank - at : o.states - n;  // of the two columns
-    const T *from = o.q.at + static_cast<std::ptrdiff_t>(first + place.warp) * o.q.stride + column;
+    const int exist = left(o, at);
+    const T *from =
+        o.q.at + static_cast<std::ptrdiff_t>(first + place.warp) * o.q.stride + column(o, at);
     for (int row = place.warp; row < kRows; row += warps) {
       const bool is_live = first + row >= live.begin && first + row < live.end;
       if (o.pairs) {
@@ -254,6 +263,19 @@ struct QTile {
       }
       from += static_cast<std::ptrdiff_t>(warps) * o.q.stride;
     }
+  }
+  /// When nobody reads the rows here any more: those that were fetched, for all threads of the
+  /// block, each of which calls this. Begins to fetch those from `next` on, if there are `more`.
+  __device__ void turn(const Mixer<T> &o, const MixerPlace &place, const LiveRows &live, int next,
+                       bool more) {
+    wait_for_fetches();
+    __syncthreads();
+    unpack(place);
+    if (more) {
+      fetch(o, place, next, live);
+      end_batch();
+    }
+    __syncthreads();
   }
   /// Once they are there: each thread those it has fetched itself.
   __device__ void unpack(const MixerPlace &place) {
