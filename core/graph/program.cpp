@@ -15,16 +15,27 @@ constexpr std::uint64_t kAlign = 256;
 
 std::uint64_t aligned(std::uint64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; }
 
-// Whether a tensor is a parameter's part of a whole flat group.
-bool is_view_of(const Graph &graph, std::uint32_t tensor, std::uint32_t group) {
-  const Tensor &t = graph.tensors()[tensor];
+// Whether a parameter is a part of a whole flat group.
+bool is_view_of(const Graph &graph, std::uint32_t param, std::uint32_t group) {
+  const Tensor &t = graph.tensors()[param];
   const Tensor &g = graph.tensors()[group];
-  if (t.param == CALM_NONE || g.group == CALM_NONE || t.slot != g.slot) {
+  if (t.slot != g.slot) {
     return false;
   }
   const FlatGroup &range = graph.layout().groups()[g.group];
   const std::uint64_t begin = graph.layout().param(t.param).offset;
   return begin >= range.begin && begin < range.begin + range.count;
+}
+
+// The tensors that are parameters, or whole flat groups: few of all there are.
+std::vector<std::uint32_t> tensors_with(const Graph &graph, std::uint32_t Tensor::*of) {
+  std::vector<std::uint32_t> found;
+  for (std::uint32_t i = 0; i < graph.tensors().size(); ++i) {
+    if (graph.tensors()[i].*of != CALM_NONE) {
+      found.push_back(i);
+    }
+  }
+  return found;
 }
 
 // All but the temporaries that dead-code elimination and lowering left over.
@@ -117,10 +128,11 @@ void Program::place_tensors(const Graph &graph) {
     }
   }
   // A parameter is a view of its whole group where the program names the group too.
-  for (std::uint32_t i = 0; i < index_.size(); ++i) {
-    for (std::uint32_t g = 0; g < index_.size(); ++g) {
-      if (is_view_of(graph, i, g)) {
-        tensors_[index_[i]].view_of = index_[g];
+  const std::vector<std::uint32_t> groups = tensors_with(graph, &Tensor::group);
+  for (const std::uint32_t param : tensors_with(graph, &Tensor::param)) {
+    for (const std::uint32_t group : groups) {
+      if (is_view_of(graph, param, group)) {
+        tensors_[index_[param]].view_of = index_[group];
         break;
       }
     }
@@ -185,6 +197,7 @@ void Program::place_temporaries(const Graph &graph) {
 // were overwritten means their new values (gradients).
 void Program::check_update_order(const Graph &graph) const {
   std::vector<bool> overwritten(graph.tensors().size(), false);
+  const std::vector<std::uint32_t> params = tensors_with(graph, &Tensor::param);
   for (const Node &node : graph.nodes()) {
     for (const std::uint32_t in : node.ins) {
       if (in != CALM_NONE && overwritten[in]) {
@@ -202,8 +215,9 @@ void Program::check_update_order(const Graph &graph) const {
                                        graph.tensors()[target].name + " a second time");
       }
       overwritten[target] = true;
-      for (std::uint32_t i = 0; i < graph.tensors().size(); ++i) {
-        overwritten[i] = overwritten[i] || is_view_of(graph, i, target);
+      const bool whole = graph.tensors()[target].group != CALM_NONE;
+      for (std::size_t i = 0; whole && i < params.size(); ++i) {
+        overwritten[params[i]] = overwritten[params[i]] || is_view_of(graph, params[i], target);
       }
     }
   }
