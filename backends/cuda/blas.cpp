@@ -20,6 +20,10 @@ constexpr std::int64_t kMaxAlign = 256;
 /// Orders of sums that do not change between runs.
 constexpr std::uint32_t kSchemes =
     CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE;
+/// Up to so many tokens each number of them has algorithms of its own, beyond it two an octave
+/// have: with sixteen, as programs are compiled for, an epoch of micro met 624 problems and waited
+/// 0.5 s for the code of their kernels; steps were no faster.
+constexpr std::int64_t kFewTokens = 256;
 constexpr int kCandidates = 8;     // that are timed; the library gave no more of them
 constexpr float kClearly = 0.97F;  // of the first one's time: what is closer is noise
 static_assert(sizeof(Algorithm) == sizeof(cublasLtMatmulAlgo_t));
@@ -44,6 +48,19 @@ std::string machine() {
   return std::string(properties.name) + ", " + std::to_string(properties.multiProcessorCount) +
          " multiprocessors, driver " + std::to_string(driver) + ", cuBLASLt " +
          std::to_string(cublaslt().version());
+}
+
+/// The product whose algorithm all have that are like it but for some tokens more or less.
+Product model_of(Product p) {
+  std::int64_t &tokens = p.tokens == Tokens::kM ? p.m : p.k;
+  if (p.tokens != Tokens::kNone && tokens > kFewTokens) {
+    std::int64_t step = kFewTokens / 2;
+    while (4 * step < tokens) {
+      step *= 2;
+    }
+    tokens = div_up(tokens, step) * step;
+  }
+  return p;
 }
 
 /// Puts operands of no importance one behind the other, as aligned as they are.
@@ -151,11 +168,15 @@ Blas::Choice *Blas::choose(const Product &p) {
     known = std::make_unique<Choice>();
     try {
       describe(p, *known);
-      const auto found = ask(p, *known, 1);
-      known->found = !found.empty();
-      if (known->found) {
-        known->algorithm = found.front().algo;
-        known->workspace = found.front().workspaceSize;
+      const Product model = model_of(p);
+      const Choice *const shared = key_of(model) == key ? nullptr : choose(model);
+      if (shared == nullptr || !adopt(*known, shared->algorithm)) {
+        const auto found = ask(p, *known, 1);
+        known->found = !found.empty();
+        if (known->found) {
+          known->algorithm = found.front().algo;
+          known->workspace = found.front().workspaceSize;
+        }
       }
     } catch (...) {
       choices_.erase(key);
@@ -235,7 +256,8 @@ void Blas::prepare(const std::vector<Product> &products) {
   };
   std::vector<Open> open;
   std::uint64_t most = 0;
-  for (const Product &p : products) {
+  for (const Product &product : products) {
+    const Product p = model_of(product);
     Choice *const choice = choose(p);
     const auto same = [&](const Open &other) { return other.choice == choice; };
     if (choice == nullptr || choice->settled || std::any_of(open.begin(), open.end(), same)) {
@@ -252,27 +274,47 @@ void Blas::prepare(const std::vector<Product> &products) {
       open.push_back({p, choice, std::move(problem)});
     }
   }
-  if (open.empty()) {
-    return;
-  }
-  std::map<Problem, Algorithm> chosen;
-  try {
-    const DeviceMemory operands = typical_numbers(most, stream_);
+  if (!open.empty()) {
+    std::map<Problem, Algorithm> chosen;
+    try {
+      const DeviceMemory operands = typical_numbers(most, stream_);
+      for (const Open &o : open) {
+        chosen[o.problem] = fastest(o.product, *o.choice, operands.data());
+      }
+    } catch (const Error &e) {
+      if (e.status() != CALM_OUT_OF_MEMORY) {
+        throw;
+      }
+      cache_->warn("algorithms=timed: " + std::string(e.what()) +
+                   ": the library's first algorithms are taken");
+    }
+    cache_->add(chosen);
     for (const Open &o : open) {
-      chosen[o.problem] = fastest(o.product, *o.choice, operands.data());
+      take(*o.choice, o.problem);
+      o.choice->settled = true;
     }
-  } catch (const Error &e) {
-    if (e.status() != CALM_OUT_OF_MEMORY) {
-      throw;
+  }
+  for (const Product &p : products) {
+    const Choice *const model = choose(model_of(p));
+    Choice *const choice = choose(p);
+    if (model != nullptr && choice != nullptr && choice != model) {
+      adopt(*choice, model->algorithm);
     }
-    cache_->warn("algorithms=timed: " + std::string(e.what()) +
-                 ": the library's first algorithms are taken");
   }
-  cache_->add(chosen);
-  for (const Open &o : open) {
-    take(*o.choice, o.problem);
-    o.choice->settled = true;
+}
+
+bool Blas::adopt(Choice &choice, const cublasLtMatmulAlgo_t &algorithm) const {
+  cublasLtMatmulHeuristicResult_t result{};
+  if (cublaslt().algorithm_check(static_cast<cublasLtHandle_t>(handle_), choice.desc, choice.b,
+                                 choice.a, choice.with, choice.out, &algorithm,
+                                 &result) != CUBLAS_STATUS_SUCCESS ||
+      result.workspaceSize > kWorkspace) {
+    return false;
   }
+  choice.algorithm = algorithm;
+  choice.workspace = result.workspaceSize;
+  choice.found = true;
+  return true;
 }
 
 bool Blas::take(Choice &choice, const Problem &problem) {
@@ -280,25 +322,18 @@ bool Blas::take(Choice &choice, const Problem &problem) {
   if (kept == nullptr) {
     return false;
   }
-  const Cublaslt &lt = cublaslt();
   cublasLtMatmulAlgo_t algorithm{};
   std::memcpy(&algorithm, kept->data(), sizeof algorithm);
-  cublasLtMatmulHeuristicResult_t result{};
   std::uint32_t scheme = 0;
   std::size_t written = 0;
-  const bool fits =
-      lt.algorithm_check(static_cast<cublasLtHandle_t>(handle_), choice.desc, choice.b, choice.a,
-                         choice.with, choice.out, &algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
-      result.workspaceSize <= kWorkspace &&
-      lt.algorithm_get(&algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &scheme, sizeof scheme,
-                       &written) == CUBLAS_STATUS_SUCCESS &&
+  const bool ordered =
+      cublaslt().algorithm_get(&algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &scheme,
+                               sizeof scheme, &written) == CUBLAS_STATUS_SUCCESS &&
       (scheme & ~kSchemes) == 0;
-  if (!fits) {
+  if (!ordered || !adopt(choice, algorithm)) {
     cache_->refuse(problem);
     return false;
   }
-  choice.algorithm = algorithm;
-  choice.workspace = result.workspaceSize;
   return true;
 }
 

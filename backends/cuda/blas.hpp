@@ -22,6 +22,9 @@ namespace calm::cuda {
 
 enum class Precision : std::uint8_t { kFp32, kTf32, kBf16 };
 
+/// Which size of a product follows the batch: how many tokens it has.
+enum class Tokens : std::uint8_t { kNone, kM, kK };
+
 /// out [m, n] = op(a) op(b), finished; all row after row, `ld` elements between rows; op(a) is
 /// [m, k]. a and b are of one type, f32 or bf16.
 struct Product {
@@ -35,6 +38,7 @@ struct Product {
   Finish finish;
   void *with;  // [m, n] of the output's type: read by kAdd, written by kGelu
   std::int64_t ld_with;
+  Tokens tokens;
 };
 
 class Blas {
@@ -56,9 +60,10 @@ class Blas {
   /// the library's first few. Nothing is read or written where operands lie: only how far their
   /// addresses are aligned counts. Waits for the stream, on which nothing else may be under way.
   void prepare(const std::vector<Product> &products);
-  /// Unless prepared, the algorithm is the library's first choice for the sizes and the alignment.
-  /// Never one that adds up in an order that changes between runs. `side`: on the second stream,
-  /// beside the first.
+  /// Unless prepared, the algorithm is the library's first choice for the sizes and the alignment,
+  /// tokens rounded up: batches of about as many share one, whose code is loaded once. Never one
+  /// that adds up in an order that changes between runs. `side`: on the second stream, beside the
+  /// first.
   void multiply(const Product &product, bool side, cudaStream_t stream);
 
  private:
@@ -71,6 +76,8 @@ class Blas {
   /// The library's candidates, the one first that it takes to be fastest.
   std::vector<cublasLtMatmulHeuristicResult_t> ask(const Product &product, const Choice &choice,
                                                    int most) const;
+  /// Lets a product have this algorithm, if the library knows it for one of such sizes.
+  bool adopt(Choice &choice, const cublasLtMatmulAlgo_t &algorithm) const;
   /// What is kept for `problem`, if it can be used.
   bool take(Choice &choice, const Problem &problem);
   Algorithm fastest(const Product &product, const Choice &choice, std::byte *memory) const;

@@ -150,6 +150,44 @@ TEST_F(Algorithms, TheFastestOfTheFirstEightIsTaken) {
   EXPECT_THAT(log_, IsEmpty());
 }
 
+// Beyond 256 tokens two sizes an octave: 257 to 384, 385 to 512.
+TEST_F(Algorithms, AreSharedByBatchesOfAboutAsManyTokens) {
+  std::vector<float> rows(4 * 512);
+  std::vector<float> out(4 * 512);
+  const auto of = [&](std::int64_t tokens, cuda::Tokens which = cuda::Tokens::kM) {
+    cuda::Product p = product();
+    p.m = tokens;
+    p.a = rows.data();
+    p.out = out.data();
+    p.tokens = which;
+    return p;
+  };
+  const std::unique_ptr<Blas> blas = timed();
+  EXPECT_EQ(taken(*blas, of(300)), 1U) << "before any is timed";
+  EXPECT_GT(timed_for(*blas, of(257)), 0U);
+  EXPECT_EQ(timed_for(*blas, of(300)) + timed_for(*blas, of(384)), 0U);
+  EXPECT_EQ(taken(*blas, of(300)), 5U);
+  EXPECT_GT(timed_for(*blas, of(385)), 0U);
+  EXPECT_EQ(timed_for(*blas, of(512)), 0U);
+  EXPECT_GT(timed_for(*blas, of(255)), 0U) << "few tokens";
+  EXPECT_GT(timed_for(*blas, of(256)), 0U);
+  EXPECT_GT(timed_for(*blas, of(300, cuda::Tokens::kNone)), 0U) << "a size of the model";
+
+  // Of a gradient of weights they are added up.
+  const auto grad = [&](std::int64_t tokens) {
+    cuda::Product p = of(4, cuda::Tokens::kK);
+    p.k = tokens;
+    p.transpose_a = true;
+    p.b = rows.data();
+    return p;
+  };
+  EXPECT_GT(timed_for(*blas, grad(384)), 0U);
+  EXPECT_EQ(timed_for(*blas, grad(300)), 0U);
+  rows.assign(rows.size(), 1.0F);
+  EXPECT_EQ(taken(*blas, grad(300)), 5U);
+  EXPECT_EQ(out[5], 300);
+}
+
 TEST_F(Algorithms, WhatIsNotClearlyFasterIsNotTaken) {
   const std::unique_ptr<Blas> blas = timed();
   blas->prepare({product(true)});

@@ -17,6 +17,9 @@ Product product_of(const Node &node, Finish finish) {
   p.m = a.shape[p.transpose_a ? 1 : 0];
   p.k = a.shape[p.transpose_a ? 0 : 1];
   p.n = b.shape[p.transpose_b ? 0 : 1];
+  if (a.axis0 == CALM_AXIS_TOKENS) {
+    p.tokens = p.transpose_a ? Tokens::kK : Tokens::kM;
+  }
   p.type = a.dtype;
   p.out_type = node.outs[0].dtype;
   p.finish = finish;
