@@ -14,7 +14,7 @@ namespace calm::bench {
 namespace {
 
 constexpr std::uint32_t kBatches = 4;
-constexpr std::uint32_t kReadEvery = 32;
+constexpr std::uint32_t kReadEvery = 128;
 
 struct Batch {
   data::Batch packed;

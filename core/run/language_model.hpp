@@ -71,7 +71,7 @@ class LanguageModel {
   graph::Graph step(std::int64_t sequences) const;
 
   /// Rows of the metrics ring and columns of one.
-  static constexpr std::int64_t kRingRows = 64;
+  static constexpr std::int64_t kRingRows = 128;
   static constexpr std::int64_t kRingColumns = 4;
 
  private:

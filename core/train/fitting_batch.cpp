@@ -21,25 +21,6 @@ namespace {
 
 using graph::Slot;
 
-// The most rows that `batch_size` samples in the order of the first epoch have.
-std::int64_t most_rows(const Samples &samples, const TrainConfig &config, std::int64_t batch_size,
-                       std::int64_t l_max) {
-  std::vector<std::uint32_t> order = samples.usable;
-  if (config.training.flag("shuffle")) {
-    const std::vector<std::uint32_t> permutation =
-        data::shuffled(order.size(), config.seed, /*epoch=*/1);
-    std::transform(permutation.begin(), permutation.end(), order.begin(),
-                   [&samples](std::uint32_t i) { return samples.usable[i]; });
-  }
-  const auto size = static_cast<std::size_t>(batch_size);
-  std::int64_t most = 0;
-  for (std::size_t begin = 0; begin < order.size(); begin += size) {
-    const auto which = std::span(order).subspan(begin, std::min(size, order.size() - begin));
-    most = std::max(most, samples.batch(which, batch_size, l_max).rows);
-  }
-  return most;
-}
-
 graph::OptimizerOptions optimizer_of(const TrainConfig &config) {
   graph::OptimizerOptions optimizer;
   optimizer.weight_decay = config.training.real("weight_decay");
@@ -87,9 +68,12 @@ std::optional<std::int64_t> fitting_batch(run::Runtime &runtime, run::Session &s
   const run::Objective objective{&trainer, &config.training};
   const Samples samples = read_samples(runtime, trainer, config.dataset, model.l_max());
   const graph::OptimizerOptions optimizer = optimizer_of(config);
+  const std::vector<std::uint32_t> order =
+      samples.order(config.training.flag("shuffle"), config.seed, /*epoch=*/1);
   const auto tried = [&](std::int64_t batch_size) {
+    const auto largest = samples.largest_batch(order, batch_size, model.l_max());
     const std::int64_t tokens =
-        run::bucket_tokens(most_rows(samples, config, batch_size, model.l_max()));
+        run::bucket_tokens(samples.batch(largest, batch_size, model.l_max()).rows);
     return fits(
         session, model, objective, optimizer,
         {tokens, samples.pairs() ? 2 * batch_size : batch_size, std::min(tokens, model.l_max())});

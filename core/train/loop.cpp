@@ -16,7 +16,7 @@ namespace {
 
 // Updates between two looks at the metrics; results do not depend on it (program rule 9).
 // Reading them waits for the device. Several ranks read together, so at the same steps.
-constexpr std::int64_t kMetricsEvery = 32;
+constexpr std::int64_t kMetricsEvery = 128;
 constexpr std::int64_t kMetricsEveryTogether = 8;
 constexpr std::chrono::milliseconds kMetricsAge{100};
 
@@ -166,6 +166,22 @@ std::string Run::limit_reached() const {
   return {};
 }
 
+// The largest batch that is to come has its program first: memory that would not do ends the run
+// now, not after hours, and the workspace, which all programs are bound to, has its size at once.
+void Run::prepare(std::span<const std::uint32_t> order) {
+  if (config_.max_steps) {
+    const std::uint64_t steps = *config_.max_steps - std::min(*config_.max_steps, at_.global_step);
+    const auto most = static_cast<std::uint64_t>(order.size());
+    order = order.first(std::min(
+        most, std::min(steps, most) * static_cast<std::uint64_t>(batch_size_ * accumulation_)));
+  }
+  const std::int64_t l_max = loaded_.model->l_max();
+  const auto largest = train_.largest_batch(order, batch_size_, l_max);
+  if (!largest.empty()) {
+    stages_->prepare(train_.batch(largest, batch_size_, l_max, share()));
+  }
+}
+
 void Run::micro_batch(const data::Batch &batch, bool last) {
   Stages::MicroBatch micro;
   micro.first = at_.accumulated == 0;
@@ -204,16 +220,12 @@ void Run::stop(const std::string &reason) {
 void Run::epoch() {
   const Clock::time_point start = Clock::now();
   const auto number = static_cast<std::uint32_t>(at_.current_epoch + 2);  // 1-based
-  std::vector<std::uint32_t> order = train_.usable;
-  if (config_.training.flag("shuffle")) {
-    const std::vector<std::uint32_t> permutation =
-        data::shuffled(order.size(), config_.seed, number);
-    std::transform(permutation.begin(), permutation.end(), order.begin(),
-                   [this](std::uint32_t i) { return train_.usable[i]; });
-  }
+  const std::vector<std::uint32_t> order =
+      train_.order(config_.training.flag("shuffle"), config_.seed, number);
   validate_if_due();
   const auto size = static_cast<std::size_t>(batch_size_);
   const std::size_t count = train_.taken(size);
+  prepare(std::span(order).subspan(at_.position, count - at_.position));
   while (at_.position < count) {
     const std::size_t n = std::min<std::size_t>(size, count - at_.position);
     const auto samples = std::span(order).subspan(at_.position, n);
@@ -231,8 +243,7 @@ void Run::epoch() {
     const std::string reason = limit_reached();
     const bool validate_now = updated && config_.val_every > 0 && step % config_.val_every == 0;
     const bool save_now = updated && config_.save_every > 0 && step % config_.save_every == 0;
-    if (metrics_due() || last || !reason.empty() || validate_now ||
-        save_now || step <= 2) {
+    if (metrics_due() || last || !reason.empty() || validate_now || save_now || step <= 2) {
       read_metrics(flush);
     }
     if (!reason.empty() && (!last || signal_ != 0)) {

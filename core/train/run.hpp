@@ -43,6 +43,7 @@ class Run {
   void epoch();
   void end_epoch(Clock::time_point start);
   void stop(const std::string &reason);
+  void prepare(std::span<const std::uint32_t> order);
   void micro_batch(const data::Batch &batch, bool last);
   bool metrics_due() const;
   void read_metrics(bool last_of_epoch);

@@ -1,5 +1,6 @@
 #include "core/train/samples.hpp"
 
+#include <algorithm>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -88,6 +89,46 @@ data::Batch Samples::batch(std::span<const std::uint32_t> which, std::int64_t ba
   data::Batch batch = data::pack_inputs(both, all, static_cast<std::int64_t>(all.size()), l_max);
   batch.counted = static_cast<std::int64_t>(which.size());
   return batch;
+}
+
+std::vector<std::uint32_t> Samples::order(bool shuffle, std::uint64_t seed,
+                                          std::uint32_t epoch) const {
+  if (!shuffle) {
+    return usable;
+  }
+  std::vector<std::uint32_t> order = data::shuffled(usable.size(), seed, epoch);
+  for (std::uint32_t &index : order) {
+    index = usable[index];
+  }
+  return order;
+}
+
+// Of what batch() packs.
+std::size_t Samples::rows(std::uint32_t sample, std::int64_t l_max) const {
+  const auto most = static_cast<std::size_t>(l_max);
+  const std::size_t tokens = dataset.sequence(sample).size();
+  return pairs() ? std::min(tokens, most) + std::min(positives->sequence(sample).size(), most)
+                 : std::min(tokens - 1, most);
+}
+
+std::span<const std::uint32_t> Samples::largest_batch(std::span<const std::uint32_t> order,
+                                                      std::int64_t batch_size,
+                                                      std::int64_t l_max) const {
+  std::span<const std::uint32_t> largest;
+  std::size_t most = 0;
+  while (!order.empty()) {
+    const auto batch = order.first(std::min(order.size(), static_cast<std::size_t>(batch_size)));
+    order = order.subspan(batch.size());
+    std::size_t sum = 0;
+    for (const std::uint32_t sample : batch) {
+      sum += rows(sample, l_max);
+    }
+    if (sum > most) {
+      most = sum;
+      largest = batch;
+    }
+  }
+  return largest;
 }
 
 std::string Samples::fingerprint() const {

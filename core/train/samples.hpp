@@ -30,10 +30,18 @@ struct Samples {
   /// Sequences may be shared between ranks; pairs never are.
   data::Batch batch(std::span<const std::uint32_t> which, std::int64_t batch_size,
                     std::int64_t l_max, data::Share share = {}) const;
+  /// The usable ones as an epoch, counted from 1, takes them.
+  std::vector<std::uint32_t> order(bool shuffle, std::uint64_t seed, std::uint32_t epoch) const;
+  /// Of the batches that `order` is cut into, the first of those with the most rows.
+  std::span<const std::uint32_t> largest_batch(std::span<const std::uint32_t> order,
+                                               std::int64_t batch_size, std::int64_t l_max) const;
   /// SHA-256 of what was read, whatever file it came from.
   std::string fingerprint() const;
   /// The flag that names the training file.
   const char *flag() const { return pairs() ? "--pairs" : "--dataset"; }
+
+ private:
+  std::size_t rows(std::uint32_t sample, std::int64_t l_max) const;
 };
 
 /// Reads what `trainer` trains on: a CTDS file, or a pair file, whose oddities become warnings.

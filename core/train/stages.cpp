@@ -208,6 +208,8 @@ void Stages::train(const data::Batch &batch, const MicroBatch &micro) {
   ++written_;
 }
 
+void Stages::prepare(const data::Batch &batch) { stage(kUpdate, batch); }
+
 std::vector<Stages::Metrics> Stages::read_metrics() {
   std::vector<Metrics> rows;
   if (unread_metrics() == 0) {

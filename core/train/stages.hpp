@@ -58,6 +58,8 @@ class Stages {
     double ewc_lambda = 0;
   };
   void train(const data::Batch &batch, const MicroBatch &micro);
+  /// Compiles what train() needs for a batch with as many tokens and an update.
+  void prepare(const data::Batch &batch);
 
   /// Metrics of micro-batches since the last call, oldest first; at most kRingRows may pass
   /// between.

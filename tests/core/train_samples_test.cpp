@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <calm/cpp/error.hpp>
@@ -77,6 +78,45 @@ TEST(Samples, ALastBatchOfOnePairIsNotTaken) {
   Samples sequences;
   sequences.usable = {0, 1, 2};
   EXPECT_EQ(sequences.taken(2), 3u);
+}
+
+TEST(Samples, TheLargestBatchHasTheMostRows) {
+  const calm_test::TempFolder folder;
+  const Samples samples = read(folder.write("p.txt", kThree));
+  const auto rows = [&](const Samples &of, std::vector<std::uint32_t> order, std::int64_t size) {
+    const auto largest = of.largest_batch(order, size, kLongest);
+    return std::pair(std::vector<std::uint32_t>(largest.begin(), largest.end()),
+                     of.batch(largest, size, kLongest).rows);
+  };
+  // 11 + 40, 12 + 39 and 11 + 32 rows.
+  EXPECT_EQ(rows(samples, {2, 0, 1}, 1).second, 51);
+  EXPECT_THAT(rows(samples, {2, 0, 1}, 1).first, ElementsAre(0)) << "the first of the largest";
+  EXPECT_THAT(rows(samples, {2, 1, 0}, 2).first, ElementsAre(2, 1));
+  EXPECT_THAT(rows(samples, {2, 1, 0}, 16).first, ElementsAre(2, 1, 0));
+  EXPECT_TRUE(samples.largest_batch({}, 2, kLongest).empty());
+
+  Samples sequences;
+  sequences.dataset.offsets = {0};
+  for (const std::size_t length : {9U, 41U, 43U, 30U, 12U}) {
+    sequences.dataset.tokens.resize(sequences.dataset.tokens.size() + length);
+    sequences.dataset.offsets.push_back(sequences.dataset.tokens.size());
+    sequences.dataset.cmd_pos.push_back(0);
+  }
+  sequences.usable = {0, 1, 2, 3, 4};
+  EXPECT_EQ(rows(sequences, {4, 2}, 1), std::pair(std::vector<std::uint32_t>{2}, kLongest));
+  EXPECT_EQ(rows(sequences, {0, 3, 1, 4, 2}, 2), std::pair(std::vector<std::uint32_t>{1, 4}, 51L));
+}
+
+TEST(Samples, AnEpochHasAnOrderOfItsOwn) {
+  const calm_test::TempFolder folder;
+  Samples samples = read(folder.write("p.txt", kThree));
+  samples.usable = {2, 5, 7, 11, 13, 17, 19, 23};
+  EXPECT_EQ(samples.order(false, 1, 1), samples.usable);
+  const std::vector<std::uint32_t> first = samples.order(true, 1, 1);
+  EXPECT_THAT(first, testing::UnorderedElementsAreArray(samples.usable));
+  EXPECT_NE(first, samples.usable);
+  EXPECT_NE(first, samples.order(true, 1, 2));
+  EXPECT_EQ(first, samples.order(true, 1, 1));
 }
 
 TEST(Samples, TheFingerprintIsThatOfThePairs) {
