@@ -279,6 +279,7 @@ Executable *compile(Session &session, const calm_program *program, calm_table op
   make_views(graph);
   if (session.precision() == Precision::kBf16) {
     store_as_bf16(graph);
+    pad_products(graph);
   }
   fuse_products(graph, session.blas());
   if (session.ranks() != nullptr) {

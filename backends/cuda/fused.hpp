@@ -1,6 +1,7 @@
 // Operands of the nodes that `compile` makes of several (fuse.cpp). "act" is the type activations
 // are stored in: f32, or bf16 under precision=bf16; a node's are all alike. T rows, E channels, N
-// states, R the rank of the step size, W = R + 2 N, S sequences, C = ceil(T / 64) chunks.
+// states, R the rank of the step size, W = R + 2 N or more (what is behind is 0: pad.cpp), S
+// sequences, C = ceil(T / 64) chunks.
 #pragma once
 
 #include <calm/ops/causal_conv_silu.h>

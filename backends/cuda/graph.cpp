@@ -68,6 +68,17 @@ std::vector<std::uint32_t> Graph::makers() const {
   return makers;
 }
 
+void refresh_types(Graph &graph) {
+  for (Node &node : graph.nodes) {
+    for (std::size_t i = 0; i < node.operands.size(); ++i) {
+      if (node.operands[i] != CALM_NONE) {
+        (i < node.ins.size() ? node.ins[i] : node.outs[i - node.ins.size()]) =
+            graph.values[node.operands[i]].type;
+      }
+    }
+  }
+}
+
 Node make_node(const Graph &graph, const Node &from, const std::string &op,
                std::vector<std::uint32_t> ins, std::vector<std::uint32_t> outs) {
   Node node;

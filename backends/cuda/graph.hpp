@@ -48,6 +48,9 @@ struct Graph {
   std::vector<std::uint32_t> makers() const;
 };
 
+/// After values changed: the nodes' own copies of their types.
+void refresh_types(Graph &graph);
+
 /// A node of the backend's own with these operands; index, origin and stream are those of `from`.
 Node make_node(const Graph &graph, const Node &from, const std::string &op,
                std::vector<std::uint32_t> ins, std::vector<std::uint32_t> outs);
@@ -65,6 +68,9 @@ void make_views(Graph &graph);
 /// Stores activations as bf16 where every node that touches them can (store.cpp), and casts what
 /// else products read. After make_views.
 void store_as_bf16(Graph &graph);
+
+/// Rounds up sizes of products where nobody sees it (pad.cpp). After store_as_bf16.
+void pad_products(Graph &graph);
 
 /// Merges products with what follows them, where `blas` says that they can finish their values so
 /// (fuse.cpp).

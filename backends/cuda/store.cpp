@@ -88,18 +88,6 @@ void each_operand(const Graph &graph, Body &&body) {
   }
 }
 
-/// After values changed: the nodes' own copies of their types.
-void refresh_types(Graph &graph) {
-  for (Node &node : graph.nodes) {
-    for (std::size_t i = 0; i < node.operands.size(); ++i) {
-      if (node.operands[i] != CALM_NONE) {
-        (i < node.ins.size() ? node.ins[i] : node.outs[i - node.ins.size()]) =
-            graph.values[node.operands[i]].type;
-      }
-    }
-  }
-}
-
 /// A gradient of layer_norm that reads bf16 writes bf16 too.
 bool makes_copy(const Graph &graph, const Node &node) {
   return node.op == kNormGrad && node.outs.size() == kNormGradCopy &&

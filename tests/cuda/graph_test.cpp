@@ -92,6 +92,94 @@ TEST(StoreAsBf16, CastsWhatConsistsOfViewsOnceAllAreMade) {
                                            "makes_weight", CALM_OP_CAST, CALM_OP_MATMUL}));
 }
 
+/// q = x weight', the mixer reads it; the gradient of q goes into that of x and of the weight.
+struct AroundQ {
+  cuda::Graph graph;
+  std::uint32_t weight, copy, q, grad_q, grad_weight;
+
+  /// Of a weight with these rows, whose gradient `reads` reads.
+  explicit AroundQ(std::int64_t rows, const std::string &reads = CALM_OP_ACCUMULATE) {
+    const auto bf16 = [&](std::int64_t n, std::int64_t width) {
+      calm_type type = matrix(n, width);
+      type.dtype = CALM_BF16;
+      return graph.add_temporary(type);
+    };
+    const std::uint32_t x = bf16(5, 32), grad_x = graph.add_temporary(matrix(5, 32));
+    const std::uint32_t flat = graph.add_temporary(matrix(rows, 32));
+    weight = graph.add_temporary(matrix(rows, 32));
+    graph.values[weight].plain = false;
+    copy = bf16(rows, 32);
+    q = bf16(5, rows);
+    grad_q = bf16(5, rows);
+    for (const std::uint32_t id : {q, grad_q}) {
+      graph.values[id].stride = (rows + 7) / 8 * 8;
+    }
+    grad_weight = graph.add_temporary(matrix(rows, 32));
+    add(CALM_OP_CAST, {weight}, {copy});
+    product(x, copy, q, 0, 1);
+    std::vector<std::uint32_t> ins(cuda::kMixerInputs, CALM_NONE);
+    ins[cuda::kMixerQ] = q;
+    add(cuda::kMixer, ins, {bf16(5, 32)});
+    std::vector<std::uint32_t> outs(cuda::kMixerGradSums + 1, CALM_NONE);
+    outs[cuda::kMixerGradQ] = grad_q;
+    add(cuda::kMixerGrad, ins, outs);
+    product(grad_q, copy, grad_x, 0, 0);
+    product(grad_q, x, grad_weight, 1, 0);
+    add(reads, {flat, grad_weight, CALM_NONE}, {flat});
+  }
+  void add(const std::string &op, std::vector<std::uint32_t> ins, std::vector<std::uint32_t> outs) {
+    graph.nodes.push_back(cuda::make_node(graph, {}, op, std::move(ins), std::move(outs)));
+  }
+  void product(std::uint32_t a, std::uint32_t b, std::uint32_t out, int transpose_a,
+               int transpose_b) {
+    add(CALM_OP_MATMUL, {a, b}, {out});
+    calm_value attr{};
+    attr.i64 = transpose_a;
+    graph.nodes.back().attrs.push_back(attr);
+    attr.i64 = transpose_b;
+    graph.nodes.back().attrs.push_back(attr);
+  }
+  std::int64_t rows(std::uint32_t id) const { return graph.values[id].type.shape[0]; }
+  std::int64_t columns(std::uint32_t id) const { return graph.values[id].type.shape[1]; }
+};
+
+TEST(PadProducts, RoundsUpTheColumnsOfQ) {
+  AroundQ around(38);
+  cuda::pad_products(around.graph);
+  EXPECT_EQ(around.rows(around.copy), 40);
+  EXPECT_EQ(around.columns(around.q), 40);
+  EXPECT_EQ(around.graph.stride(around.q), 40);
+  EXPECT_EQ(around.columns(around.grad_q), 40);
+  EXPECT_EQ(around.rows(around.grad_weight), 40);
+  EXPECT_EQ(around.rows(around.weight), 38) << "what the program names stays as it is";
+  for (const cuda::Node &node : around.graph.nodes) {
+    if (node.op == CALM_OP_CAST) {
+      EXPECT_EQ(node.ins[0].shape[0], 38);
+      EXPECT_EQ(node.outs[0].shape[0], 40);
+    }
+  }
+}
+
+TEST(PadProducts, LeavesWhatSomebodySees) {
+  const auto stays = [](AroundQ &&around) {
+    cuda::pad_products(around.graph);
+    return around.rows(around.copy) == 38 && around.columns(around.q) == 38 &&
+           around.columns(around.grad_q) == 38 && around.rows(around.grad_weight) == 38;
+  };
+  EXPECT_TRUE(stays(AroundQ(38, "reads")));
+  for (const bool backward : {false, true}) {
+    AroundQ read(38);
+    read.add("reads", {backward ? read.grad_q : read.q}, {read.graph.add_temporary(matrix(1, 1))});
+    EXPECT_TRUE(stays(std::move(read)));
+    AroundQ named(38);
+    named.graph.values[backward ? named.grad_q : named.q].plain = false;
+    EXPECT_TRUE(stays(std::move(named)));
+  }
+  AroundQ even(40);
+  cuda::pad_products(even.graph);
+  EXPECT_EQ(even.columns(even.q), 40);
+}
+
 /// A norm, what stands behind it, a guard; what is left of them once merged.
 std::vector<std::string> merged(const std::vector<std::string> &between, bool read) {
   cuda::Graph graph;

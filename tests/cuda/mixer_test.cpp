@@ -280,8 +280,9 @@ void check_forward(const Case &c, bool training, std::size_t piece = kPiece) {
   }
 }
 
+/// `padding`: columns of grad_q behind those that there are.
 template <class T>
-void check_backward(const Case &c, std::size_t piece = kPiece) {
+void check_backward(const Case &c, std::size_t piece = kPiece, std::size_t padding = 0) {
   const Inputs in = inputs_of<T>(c);
   const Results forward = expected_of(c, in, {}, piece);
   Numbers y = forward.y;
@@ -300,7 +301,8 @@ void check_backward(const Case &c, std::size_t piece = kPiece) {
       .in(spread<float>(forward.delta, c.channels, c.channels), shape({in.rows, c.channels}))
       .in(spread<T>(in.grad, c.channels, c.channels), shape({in.rows, c.channels}));
   const T *const grad_s = o.template out<T>(shape({in.rows, c.channels}));
-  const T *const grad_q = o.template out<T>(shape({in.rows, width}), stride(width + c.apart));
+  const std::size_t apart = width + padding + c.apart;
+  const T *const grad_q = o.template out<T>(shape({in.rows, width + padding}), stride(apart));
   const T *const grad_z =
       o.template out<T>(shape({in.rows, c.channels}), stride(c.channels + c.apart));
   const float *const sums = o.template out<float>(shape({div_up(in.rows, piece), sums_width}));
@@ -308,7 +310,10 @@ void check_backward(const Case &c, std::size_t piece = kPiece) {
   // The sums over rows see what has been rounded: the states before every 8th row, products.
   const double of_sums = std::is_same_v<T, float> ? 4 * within<float>() : within<T>();
   expect_near("grad_s", grad_s, expected.grad_s, c.channels, c.channels, within<T>());
-  expect_near("grad_q", grad_q, expected.grad_q, width, width + c.apart, within<T>());
+  expect_near("grad_q", grad_q, expected.grad_q, width, apart, within<T>());
+  for (std::size_t i = 0; i < in.rows * padding; ++i) {
+    EXPECT_EQ(value_of(grad_q[i / padding * apart + width + i % padding]), 0) << i;
+  }
   expect_near("grad_z", grad_z, expected.grad_z, c.channels, c.channels + c.apart, within<T>());
   expect_near("sums", sums, expected.sums, sums_width, sums_width, of_sums);
 }
@@ -349,6 +354,13 @@ TEST(MixerAlone, ReadsWholeRows) {
   check_forward<__nv_bfloat16>(c, true, 16);
   check_backward<float>(c, 16);
   check_backward<__nv_bfloat16>(c, 16);
+}
+
+TEST(MixerAlone, PutsZerosBehindTheGradientOfQ) {
+  for (const std::size_t channels : {2UL, 40UL, 192UL}) {  // the last takes several blocks
+    check_backward<__nv_bfloat16>({"", channels, 16, 6, {70, 9}, 22, 3}, 16, 2);
+    check_backward<float>({"", channels, 1, 1, {1, 30, 2}, 3, 0}, 16, 5);  // of three columns
+  }
 }
 
 TEST(MixerAlone, AddsUpOverWarpsAndBlocks) {

@@ -69,6 +69,7 @@ struct Casts {
   const float *x[kMost];
   __nv_bfloat16 *y[kMost];
   int n[kMost];
+  int all[kMost];  // of y: zeros behind n
   int first_block[kMost + 1];
   int count;
 };
@@ -80,8 +81,8 @@ __global__ void __launch_bounds__(kThreads) casts_kernel(const __grid_constant__
 #pragma unroll
   for (int k = 0; k < kBlock / kThreads; ++k) {
     const int i = begin + k * kThreads;
-    if (i < casts.n[own]) {
-      casts.y[own][i] = __float2bfloat16_rn(casts.x[own][i]);
+    if (i < casts.all[own]) {
+      casts.y[own][i] = __float2bfloat16_rn(i < casts.n[own] ? casts.x[own][i] : 0);
     }
   }
 }
@@ -142,12 +143,12 @@ void cast_joined(const Launch *launches, std::size_t n) {
       cast_one(launches[i]);
       continue;
     }
-    const int elements = static_cast<int>(count(node.ins[0]));
     const int k = casts.count++;
     casts.x[k] = launches[i].in<float>(0);
     casts.y[k] = launches[i].out<__nv_bfloat16>(0);
-    casts.n[k] = casts.y[k] == nullptr ? 0 : elements;
-    casts.first_block[k + 1] = casts.first_block[k] + div_up(casts.n[k], kBlock);
+    casts.n[k] = static_cast<int>(count(node.ins[0]));
+    casts.all[k] = casts.y[k] == nullptr ? 0 : static_cast<int>(count(node.outs[0]));
+    casts.first_block[k + 1] = casts.first_block[k] + div_up(casts.all[k], kBlock);
   }
   flush(casts, launches->stream());
 }

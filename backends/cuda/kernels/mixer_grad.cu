@@ -28,6 +28,7 @@ struct Backward : Mixer<T> {
   Rows<const typename ActPair<T>::Type> states_before;
   float *sums;
   float *partial;  // [groups of channels, T, R + 2 N]
+  int padding;     // columns of grad_q behind these, which are 0
 };
 
 /// A warp's shared memory in the first launch.
@@ -188,6 +189,10 @@ __device__ void store_columns(const GradShared<kR, T> &shared, const Backward<T>
                               const Group &group) {
   if (gridDim.y == 1) {
     add_columns(shared, o, group, o.grad_q);
+    for (int i = static_cast<int>(threadIdx.x); i < o.padding * group.n;
+         i += static_cast<int>(blockDim.x)) {
+      store_act(o.grad_q.row(group.first + i % group.n) + o.width() + i / group.n, 0);
+    }
   } else {
     const Rows<float> part{o.partial + static_cast<std::size_t>(blockIdx.y) *
                                            static_cast<std::size_t>(o.rows) *
@@ -364,11 +369,16 @@ __global__ void __launch_bounds__(kMixThreads, 4) scan_kernel(Backward<T> o) {
 /// grad_q: the groups' sums, added in order.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
-    columns_kernel(const float *__restrict__ partial, int groups, int rows, int width, T *grad_q,
-                   int stride) {
+    columns_kernel(const float *__restrict__ partial, int groups, int rows, int width, int padding,
+                   Rows<T> grad_q) {
   const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   if (i >= rows * width) {
     return;
+  }
+  const int column = i % width;
+  T *const to = grad_q.row(i / width);
+  for (int behind = width + column; behind < width + padding; behind += width) {
+    store_act(to + behind, 0);
   }
   float sum = 0;
 #pragma unroll 8
@@ -376,7 +386,7 @@ __global__ void __launch_bounds__(kThreads)
     sum += partial[static_cast<std::size_t>(group) * static_cast<std::size_t>(rows * width) +
                    static_cast<std::size_t>(i)];
   }
-  store_act(grad_q + static_cast<std::ptrdiff_t>(i / width) * stride + i % width, sum);
+  store_act(to + column, sum);
 }
 
 struct Work : MixerWork {
@@ -403,6 +413,9 @@ void run(const Launch &launch) {
   o.grad_z = rows_out<T>(launch, kMixerGradZ);
   o.aligned = o.aligned && o.y.is_aligned() && o.delta.is_aligned() && o.grad.is_aligned() &&
               o.grad_s.is_aligned() && o.grad_z.is_aligned();
+  o.padding = o.grad_q.at == nullptr
+                  ? 0
+                  : static_cast<int>(launch.node().outs[kMixerGradQ].shape[1]) - o.width();
   o.sums = launch.out<float>(kMixerGradSums);
   const MixerGrid grid(o);
   if (grid.empty()) {
@@ -420,8 +433,7 @@ void run(const Launch &launch) {
   if (grid.blocks.y > 1) {
     const auto numbers = static_cast<std::size_t>(o.rows) * static_cast<std::size_t>(o.width());
     columns_kernel<T><<<blocks_of(numbers, kThreads), kThreads, 0, launch.stream()>>>(
-        o.partial, static_cast<int>(grid.blocks.y), o.rows, o.width(), o.grad_q.at,
-        o.grad_q.stride);
+        o.partial, static_cast<int>(grid.blocks.y), o.rows, o.width(), o.padding, o.grad_q);
   }
 }
 
