@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -124,16 +125,29 @@ struct Blas::Choice {
 Blas::Blas(cudaStream_t stream, Precision precision, const calm_host *timed)
     : stream_(stream),
       tf32_(precision == Precision::kTf32),
+      bf16_(precision == Precision::kBf16),
       workspaces_{DeviceMemory(kWorkspace, stream), DeviceMemory(kWorkspace, stream)} {
   if (timed != nullptr) {
     cache_ = std::make_unique<AlgorithmCache>(timed, machine());
   }
+  int device = 0;
+  check(cudaGetDevice(&device), "describing the device");
   cublasLtHandle_t handle = nullptr;
   check_blas(cublaslt().create(&handle), "opening");
   handle_ = handle;
+  try {
+    rehearsal_ = std::async(std::launch::async, [this, device] {
+      if (cudaSetDevice(device) == cudaSuccess) {
+        rehearse();
+      }
+    });
+  } catch (const std::exception &) {
+    // No memory or no thread for it: the first who asks waits.
+  }
 }
 
 Blas::~Blas() {
+  end_rehearsal();
   choices_.clear();
   if (handle_ != nullptr) {
     cublaslt().destroy(static_cast<cublasLtHandle_t>(handle_));
@@ -161,7 +175,46 @@ Blas::Key Blas::key_of(const Product &p) const {
           finished ? align_of(p.with) : 0};
 }
 
+void Blas::rehearse() const {
+  Product p{};
+  p.m = 2048;
+  p.n = p.k = p.lda = p.ldb = p.ld_out = p.ld_with = 128;
+  p.transpose_b = true;
+  p.type = bf16_ ? CALM_BF16 : CALM_F32;
+  std::vector<Product> products;
+  for (const calm_dtype out : {CALM_F32, CALM_BF16}) {
+    for (const Finish finish : {Finish::kAdd, Finish::kGelu, Finish::kNone}) {
+      p.out_type = out;
+      p.finish = finish;
+      if (bf16_ || (out == CALM_F32 && finish != Finish::kGelu)) {
+        products.push_back(p);
+      }
+    }
+  }
+  try {
+    for (const Product &product : products) {
+      Choice choice;
+      describe(product, choice);
+      ask(product, choice, 1);
+    }
+  } catch (const std::exception &) {
+    // What fails here fails again where somebody waits for it.
+  }
+}
+
+void Blas::end_rehearsal() {
+  if (rehearsal_.valid()) {
+    rehearsal_.get();
+  }
+}
+
+void Blas::abandon() {
+  end_rehearsal();
+  handle_ = nullptr;
+}
+
 Blas::Choice *Blas::choose(const Product &p) {
+  end_rehearsal();
   const Key key = key_of(p);
   std::unique_ptr<Choice> &known = choices_[key];
   if (known == nullptr) {

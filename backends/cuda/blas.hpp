@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <future>
 #include <map>
 #include <memory>
 #include <vector>
@@ -49,7 +50,7 @@ class Blas {
   Blas(cudaStream_t stream, Precision precision, const calm_host *timed = nullptr);
   ~Blas();
   /// Leaves what the library holds to the end of the process: its device is lost.
-  void abandon() { handle_ = nullptr; }
+  void abandon();
   Blas(const Blas &) = delete;
   Blas &operator=(const Blas &) = delete;
 
@@ -70,6 +71,11 @@ class Blas {
   struct Choice;
   using Key = std::array<std::int64_t, 17>;
   Key key_of(const Product &product) const;
+  /// Asks for products like those to come. The library's first answers take it 0.1 s and more, for
+  /// tables of its own; so they are given on another thread, beside what is done before the first
+  /// program is compiled: reading data, making weights.
+  void rehearse() const;
+  void end_rehearsal();
   /// Null where there is none.
   Choice *choose(const Product &product);
   void describe(const Product &product, Choice &choice) const;
@@ -85,8 +91,9 @@ class Blas {
               std::size_t bytes, const DeviceMemory &workspace, cudaStream_t stream) const;
 
   void *handle_ = nullptr;
+  std::future<void> rehearsal_;
   cudaStream_t stream_;
-  bool tf32_;
+  bool tf32_, bf16_;
   std::array<DeviceMemory, 2> workspaces_;  // of the first stream, of the second
   std::map<Key, std::unique_ptr<Choice>> choices_;
   std::unique_ptr<AlgorithmCache> cache_;
