@@ -69,7 +69,7 @@ class Blas {
 
  private:
   struct Choice;
-  using Key = std::array<std::int64_t, 17>;
+  using Key = std::array<std::int64_t, 18>;
   Key key_of(const Product &product) const;
   /// Asks for products like those to come. The library's first answers take it 0.1 s and more, for
   /// tables of its own; so they are given on another thread, beside what is done before the first

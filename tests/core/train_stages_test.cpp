@@ -114,13 +114,14 @@ TEST_F(TrainStages, MetricsDoNotDependOnWhenTheyAreRead) {
 TEST_F(TrainStages, AFullRingIsNeverOverwritten) {
   Stages s = stages();
   s.upload(initial_);
-  for (std::int64_t i = 0; i < run::LanguageModel::kRingRows; ++i) {
-    s.train(batch(1), update(static_cast<std::uint64_t>(i + 1)));
+  constexpr auto kRows = static_cast<std::uint64_t>(run::LanguageModel::kRingRows);
+  for (std::uint64_t t = 1; t <= kRows; ++t) {
+    s.train(batch(1), update(t));
   }
-  EXPECT_THROW(s.train(batch(1), update(65)), Error);
-  EXPECT_EQ(s.read_metrics().size(), 64u);
+  EXPECT_THROW(s.train(batch(1), update(kRows + 1)), Error);
+  EXPECT_EQ(s.read_metrics().size(), kRows);
   EXPECT_TRUE(s.read_metrics().empty());
-  s.train(batch(1), update(65));
+  s.train(batch(1), update(kRows + 1));
   EXPECT_EQ(s.read_metrics().size(), 1u);
 }
 

@@ -38,13 +38,18 @@ using testing::IsEmpty;
 constexpr std::uint64_t kAlgorithms = 11;
 const Algorithm kFifth = {5};
 
-/// How often products were put on streams with one algorithm.
-std::uint64_t products(std::uint64_t algorithm) {
+/// A function of the emulated library.
+template <class Function>
+Function *emulated(const char *name) {
   cuda::cublaslt();
   static void *const library =
       ::dlopen(("libcublasLt.so." + std::to_string(CUBLAS_VER_MAJOR)).c_str(), RTLD_NOW);
-  static const auto count = reinterpret_cast<std::uint64_t (*)(std::uint64_t)>(
-      library == nullptr ? nullptr : ::dlsym(library, "calm_emulated_products"));
+  return reinterpret_cast<Function *>(library == nullptr ? nullptr : ::dlsym(library, name));
+}
+
+/// How often products were put on streams with one algorithm.
+std::uint64_t products(std::uint64_t algorithm) {
+  static auto *const count = emulated<std::uint64_t(std::uint64_t)>("calm_emulated_products");
   return count == nullptr ? 0 : count(algorithm);
 }
 
@@ -186,6 +191,37 @@ TEST_F(Algorithms, AreSharedByBatchesOfAboutAsManyTokens) {
   rows.assign(rows.size(), 1.0F);
   EXPECT_EQ(taken(*blas, grad(300)), 5U);
   EXPECT_EQ(out[5], 300);
+}
+
+TEST_F(Algorithms, OfAGradientOfWeightsAreForFewMultiprocessors) {
+  auto *const found = emulated<std::int32_t()>("calm_emulated_multiprocessors");
+  ASSERT_NE(found, nullptr);
+  Blas blas(stream_, cuda::Precision::kBf16);
+  const auto asked = [&](std::int64_t m, std::int64_t tokens, calm_dtype type, cuda::Tokens which) {
+    cuda::Product p{};
+    p.m = p.lda = m;
+    p.n = p.ldb = p.ld_out = p.ld_with = 8;
+    p.k = tokens;
+    p.transpose_a = true;
+    p.type = type;
+    p.out_type = CALM_F32;
+    p.tokens = which;
+    std::vector<float> a(static_cast<std::size_t>(m * tokens));
+    std::vector<float> b(static_cast<std::size_t>(8 * tokens));
+    std::vector<float> out(static_cast<std::size_t>(m * 8));
+    p.a = a.data();
+    p.b = b.data();
+    p.out = out.data();
+    blas.multiply(p, true, stream_);
+    cudaStreamSynchronize(stream_);
+    return found();
+  };
+  EXPECT_EQ(asked(8, 300, CALM_BF16, cuda::Tokens::kK), 12);
+  EXPECT_EQ(asked(8, 8192, CALM_BF16, cuda::Tokens::kK), 12);
+  EXPECT_EQ(asked(8, 8200, CALM_BF16, cuda::Tokens::kK), 32);
+  EXPECT_EQ(asked(8, 300, CALM_F32, cuda::Tokens::kK), 0);
+  EXPECT_EQ(asked(8, 300, CALM_BF16, cuda::Tokens::kNone), 0);
+  EXPECT_EQ(asked((std::int64_t{1} << 17) + 8, 8, CALM_BF16, cuda::Tokens::kK), 0) << "a large one";
 }
 
 TEST_F(Algorithms, WhatIsNotClearlyFasterIsNotTaken) {

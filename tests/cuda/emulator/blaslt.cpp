@@ -43,6 +43,7 @@ constexpr Algorithm kAlgorithms[] = {
     {CUBLASLT_REDUCTION_SCHEME_NONE, 0, {2000, 2000}},  // the ninth of those that repeat their bits
 };
 std::atomic<std::uint64_t> calls[std::size(kAlgorithms)];
+std::atomic<std::int32_t> last_multiprocessors;
 
 /// Null for one that is none.
 const Algorithm *behind(const cublasLtMatmulAlgo_t &algorithm) {
@@ -129,6 +130,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t handle,
       return take(desc.transa, value, bytes);
     case CUBLASLT_MATMUL_DESC_TRANSB:
       return take(desc.transb, value, bytes);
+    case CUBLASLT_MATMUL_DESC_SM_COUNT_TARGET:
+      return take(desc.multiprocessors, value, bytes);
     case CUBLASLT_MATMUL_DESC_EPILOGUE:
       return take(desc.epilogue, value, bytes);
     case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
@@ -283,6 +286,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   const std::uint64_t number = algorithm->data[0] - 1;
   const std::int64_t taken = kAlgorithms[number].nanoseconds[p.desc.transa == CUBLAS_OP_N ? 0 : 1];
   calls[number] += 1;
+  last_multiprocessors = p.desc.multiprocessors;
   std::atomic<std::int64_t> *const clock = stream == nullptr ? nullptr : &stream->clock();
   calm_emulated::submit(stream, [p, workspace, used = checked.workspaceSize, taken, clock] {
     if (used > 0) {
@@ -295,6 +299,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   });
   return CUBLAS_STATUS_SUCCESS;
 }
+
+/// How many multiprocessors the last product put on a stream was to take; 0: all.
+extern "C" std::int32_t calm_emulated_multiprocessors() { return last_multiprocessors; }
 
 /// How often products were put on streams with an algorithm: its number.
 extern "C" std::uint64_t calm_emulated_products(std::uint64_t algorithm) {

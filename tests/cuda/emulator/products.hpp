@@ -22,7 +22,8 @@ struct Desc {
   const float *bias = nullptr;
   void *aux = nullptr;
   std::int64_t aux_ld = 0;
-  int aux_type = -1;  // as the result
+  std::int32_t multiprocessors = 0;  // that it is to take; 0: all
+  int aux_type = -1;                 // as the result
   bool refused = false;
 };
 
