@@ -21,13 +21,19 @@ bool is_crash(int signal) {
          signal == SIGABRT || signal == SIGSYS;
 }
 
-[[noreturn]] void end_like(int status, std::uint32_t rank) {
+/// `handed_on`: the last signal that the child had from its parent; 0: none.
+[[noreturn]] void end_like(int status, std::uint32_t rank, int handed_on) {
   if (WIFEXITED(status)) {
     ::_exit(WEXITSTATUS(status));
   }
   const int signal = WTERMSIG(status);
   if (is_crash(signal)) {
     print_error(fmt::format("rank {} crashed: signal {}", rank, signal));
+    ::_exit(128 + signal);
+  }
+  if (signal == handed_on) {
+    // It was asked to stop before it could be asked nicely, as a launcher asks the others when one
+    // has failed: that one has said why.
     ::_exit(128 + signal);
   }
   print_error(fmt::format(
@@ -58,13 +64,15 @@ void go_on_in_child(std::uint32_t rank) {
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
     return;
   }
+  int handed_on = 0;
   for (;;) {
     const int signal = ::sigwaitinfo(&awaited, nullptr);
     int status = 0;
     if (::waitpid(child, &status, WNOHANG) == child) {
-      end_like(status, rank);
+      end_like(status, rank, handed_on);
     }
     if (signal > 0 && signal != SIGCHLD) {
+      handed_on = signal;
       ::kill(child, signal);
     }
   }
