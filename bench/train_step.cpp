@@ -1,7 +1,7 @@
 // One training step of each preset: packed batches with the lengths of dictionary data, one after
 // another as a run meets them (their buckets differ), and the same batches as padding to the
 // longest sequence would make them. `tokens_per_s` counts real tokens only. `stream` cases read the
-// metrics every 32 steps only, as a run does.
+// metrics every 128 steps only, as a run does.
 #include <algorithm>
 #include <numeric>
 #include <string>
