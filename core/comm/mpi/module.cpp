@@ -32,6 +32,8 @@ constexpr auto kLookEvery = std::chrono::milliseconds(5);
 constexpr auto kPatienceAfterSignal = std::chrono::seconds(10);
 /// Of a rank that failed, for the others to fail as well.
 constexpr auto kPatienceAfterFailure = std::chrono::seconds(2);
+/// Of a rank that ends because another is gone, in milliseconds.
+constexpr int kAfterTheFirst = 300;
 /// How long a waiting rank keeps its processor. Longer than the ranks' shares of a step differ; but
 /// where there are more ranks than processors it may be that of whom it waits for.
 constexpr auto kAwake = std::chrono::milliseconds(2);
@@ -111,6 +113,9 @@ class Mpi final : public Module {
     } catch (const Error &) {
       // A rank is gone: this one ends alone, and with its own code.
     }
+    // After the one that is gone, whose process may still be saying why: a launcher answers with the
+    // code of the first that ends. It may also ask this one to end at once.
+    ::poll(nullptr, 0, kAfterTheFirst);
     ::_exit(exit_code);
   }
 
