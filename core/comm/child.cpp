@@ -32,8 +32,8 @@ bool is_crash(int signal) {
     ::_exit(128 + signal);
   }
   if (signal == handed_on) {
-    // It was asked to stop before it could be asked nicely, as a launcher asks the others when one
-    // has failed: that one has said why.
+    // It was asked to stop, as a launcher asks the others when one has failed, and had no handler
+    // yet. The one that failed has said why.
     ::_exit(128 + signal);
   }
   print_error(fmt::format(

@@ -47,12 +47,8 @@ DryRun dry_run(run::Runtime &runtime, run::Session &session, const TrainConfig &
   stages.upload(*loaded.weights);
 
   // A shuffled batch, so its lengths are those of the file.
-  std::vector<std::uint32_t> which;
-  for (const std::uint32_t i : data::shuffled(usable.size(), config.seed, 1)) {
-    if (which.size() < static_cast<std::size_t>(batch_size)) {
-      which.push_back(usable[i]);
-    }
-  }
+  std::vector<std::uint32_t> which = samples.order(/*shuffle=*/true, config.seed, /*epoch=*/1);
+  which.resize(std::min(which.size(), static_cast<std::size_t>(batch_size)));
   const data::Batch batch = samples.batch(which, batch_size, l_max);
   timed_step(stages, batch, 1);  // compiles and touches the memory
 
