@@ -340,6 +340,13 @@ TEST(MixerAlone, NeedsNoBoundsWhereNobodyAsks) {
   check_forward<float>({"", 5, 16, 4, {100, 90}, 5, 0}, false);
 }
 
+TEST(MixerAlone, HandsOnBesideManySequences) {
+  Case c{"", 2, 2, 1, std::vector<std::size_t>(512, 1), 0, 0};
+  c.lengths.push_back(150);
+  check_forward<float>(c, true, 8);
+  check_backward<float>(c, 8);
+}
+
 TEST(MixerAlone, GoesThroughPiecesOfAnyLength) {
   const Case c{"", 2, 2, 1, {1, 300, 62, 65, 0, 700, 129}, 100, 0};
   for (const std::size_t piece : {8UL, 16UL, 128UL, 256UL}) {

@@ -371,6 +371,7 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     columns_kernel(const float *__restrict__ partial, int groups, int rows, int width, int padding,
                    Rows<T> grad_q) {
+  constexpr int kAtOnce = 8;
   const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   if (i >= rows * width) {
     return;
@@ -380,11 +381,19 @@ __global__ void __launch_bounds__(kThreads)
   for (int behind = width + column; behind < width + padding; behind += width) {
     store_act(to + behind, 0);
   }
+  const auto size = static_cast<std::ptrdiff_t>(rows) * width;
   float sum = 0;
-#pragma unroll 8
-  for (int group = 0; group < groups; ++group) {
-    sum += partial[static_cast<std::size_t>(group) * static_cast<std::size_t>(rows * width) +
-                   static_cast<std::size_t>(i)];
+#pragma unroll 1
+  for (int group = 0; group < groups; group += kAtOnce) {
+    float parts[kAtOnce];  // all asked for before the first is added
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      parts[j] = group + j < groups ? partial[(group + j) * size + i] : 0;
+    }
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      sum += parts[j];
+    }
   }
   store_act(to + column, sum);
 }

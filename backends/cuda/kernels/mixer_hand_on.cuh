@@ -79,10 +79,10 @@ __device__ inline float &part(float2 &pair, int e) { return e == 0 ? pair.x : pa
 __device__ inline float part(const float2 &pair, int e) { return e == 0 ? pair.x : pair.y; }
 
 /// Adds to what each piece alone hands on what comes through it: a thread two states of a channel,
-/// blockIdx.y the sequence, from its first piece on or, going back, from its last.
-template <bool kBack, class T>
+/// blockIdx.y the sequence, from its first piece on or, going back, from its last. Numbers of
+/// kAtOnce pieces are under way at a time.
+template <bool kBack, int kAtOnce, class T>
 __global__ void __launch_bounds__(kMixThreads) hand_on_kernel(Mixer<T> o) {
-  constexpr int kAtOnce = 16;  // pieces whose numbers are under way
   const int sequence = static_cast<int>(blockIdx.y);
   const int begin = max(o.offsets[sequence], 0);
   const int end = min(o.offsets[sequence + 1], o.rows);
@@ -101,8 +101,11 @@ __global__ void __launch_bounds__(kMixThreads) hand_on_kernel(Mixer<T> o) {
                : 0.0F;
   };
   const float2 a = make_float2(decay(2 * pair), decay(2 * pair + 1));
-  const auto size = static_cast<std::ptrdiff_t>(o.channels) * kMixPairs;
-  float2 *const local = o.local + (pair * o.channels + channel);
+  // From one piece to the next.
+  const std::ptrdiff_t sum_step = kBack ? -o.channels : o.channels;
+  const std::ptrdiff_t step = sum_step * kMixPairs;
+  const float *sums = o.delta_sum + static_cast<std::ptrdiff_t>(first) * o.channels + channel;
+  float2 *local = o.local + static_cast<std::ptrdiff_t>(first) * o.channels * kMixPairs + own;
   float2 h = make_float2(0, 0);
 #pragma unroll 1
   for (int done = 0; done < n; done += kAtOnce) {
@@ -110,19 +113,21 @@ __global__ void __launch_bounds__(kMixThreads) hand_on_kernel(Mixer<T> o) {
     float2 alone[kAtOnce];
 #pragma unroll
     for (int j = 0; j < kAtOnce; ++j) {
-      const int i = min(done + j, n - 1);
-      const int piece = kBack ? first - i : first + i;
-      sum[j] = o.delta_sum[piece * o.channels + channel];
-      alone[j] = local[piece * size];
+      if (done + j < n) {
+        sum[j] = sums[j * sum_step];
+        alone[j] = local[j * step];
+      }
     }
 #pragma unroll
     for (int j = 0; j < kAtOnce; ++j) {
       if (done + j < n) {
         h.x = alone[j].x + exp2_fast(a.x * sum[j]) * h.x;
         h.y = alone[j].y + exp2_fast(a.y * sum[j]) * h.y;
-        local[(kBack ? first - done - j : first + done + j) * size] = h;
+        local[j * step] = h;
       }
     }
+    sums += kAtOnce * sum_step;
+    local += kAtOnce * step;
   }
 }
 
@@ -131,8 +136,15 @@ template <bool kBack, class T>
 void hand_on(const Mixer<T> &o, cudaStream_t stream) {
   const dim3 blocks(blocks_of(static_cast<std::size_t>(o.channels) * kMixPairs, kMixThreads),
                     static_cast<unsigned>(o.sequences));
-  if (o.pieces() > 2 && o.sequences > 0) {
-    hand_on_kernel<kBack, T><<<blocks, kMixThreads, 0, stream>>>(o);
+  if (o.pieces() <= 2 || o.sequences <= 0) {
+    return;
+  }
+  // Few blocks wait for memory: one round for most sequences. Many hide it: fewer instructions.
+  constexpr unsigned kMany = 512;
+  if (blocks.x * blocks.y < kMany) {
+    hand_on_kernel<kBack, 16, T><<<blocks, kMixThreads, 0, stream>>>(o);
+  } else {
+    hand_on_kernel<kBack, 8, T><<<blocks, kMixThreads, 0, stream>>>(o);
   }
 }
 
