@@ -85,7 +85,7 @@ constexpr std::int64_t mixer_pieces(std::int64_t rows, std::int64_t piece) {
 constexpr std::int64_t mixer_piece(std::int64_t rows, std::int64_t channels) {
   const std::int64_t warps = (channels + 31) / 32;
   return mixer_pieces(rows, 64) * warps >= 4000   ? 64
-         : mixer_pieces(rows, 32) * warps >= 2000 ? 32
+         : mixer_pieces(rows, 32) * warps >= 1500 ? 32
                                                   : 16;
 }
 
