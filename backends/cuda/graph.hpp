@@ -13,6 +13,9 @@
 
 namespace calm::cuda {
 
+/// Elements of bf16 in 16 bytes: what kernels and cuBLASLt read at a time.
+constexpr std::int64_t kAligned = 8;
+
 class Blas;
 
 /// What a node reads or writes.

@@ -16,11 +16,9 @@
 namespace calm::cuda {
 namespace {
 
-constexpr std::int64_t kEights = 8;
-
 using Ids = std::vector<std::uint32_t>;
 
-bool is_product(const Node &node) {
+bool is_bare_product(const Node &node) {
   return node.op == CALM_OP_MATMUL && node.finish == Finish::kNone;
 }
 bool transposed(const Node &product, std::uint32_t attr) { return product.attrs[attr].i64 != 0; }
@@ -69,7 +67,7 @@ bool is_grad_q(const Graph &graph, const Uses &uses, std::uint32_t grad_q,
   }
   for (const std::uint32_t n : uses.users[grad_q]) {
     const Node &node = graph.nodes[n];
-    if (!is_product(node) || node.operands[CALM_MATMUL_A] != grad_q ||
+    if (!is_bare_product(node) || node.operands[CALM_MATMUL_A] != grad_q ||
         node.operands[CALM_MATMUL_B] == grad_q) {
       return false;
     }
@@ -89,7 +87,7 @@ bool all_of_width(const Graph &graph, const Uses &uses, std::uint32_t weight,
                   std::set<std::uint32_t> &longer, std::set<std::uint32_t> &wider) {
   for (const std::uint32_t n : uses.users[weight]) {
     const Node &node = graph.nodes[n];
-    if (!is_product(node) || node.operands[CALM_MATMUL_B] != weight ||
+    if (!is_bare_product(node) || node.operands[CALM_MATMUL_B] != weight ||
         transposed(node, CALM_MATMUL_TRANSPOSE_A)) {
       return false;
     }
@@ -103,7 +101,7 @@ bool all_of_width(const Graph &graph, const Uses &uses, std::uint32_t weight,
   return !wider.empty();
 }
 
-std::int64_t padded(std::int64_t n) { return div_up(n, kEights) * kEights; }
+std::int64_t padded(std::int64_t n) { return div_up(n, kAligned) * kAligned; }
 
 }  // namespace
 
@@ -112,7 +110,7 @@ void pad_products(Graph &graph) {
   for (const Node &cast : graph.nodes) {
     const std::uint32_t weight = cast.operands.empty() ? CALM_NONE : cast.operands.back();
     if (cast.op != CALM_OP_CAST || weight == CALM_NONE || !is_bf16(graph, weight) ||
-        graph.values[weight].type.rank != 2 || graph.values[weight].type.shape[0] % kEights == 0) {
+        graph.values[weight].type.rank != 2 || graph.values[weight].type.shape[0] % kAligned == 0) {
       continue;
     }
     std::set<std::uint32_t> longer;

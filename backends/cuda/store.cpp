@@ -20,8 +20,6 @@
 namespace calm::cuda {
 namespace {
 
-constexpr std::int64_t kAligned = 8;  // elements of bf16 in 16 bytes
-
 constexpr std::uint32_t bit(std::uint32_t i) { return 1U << i; }
 
 /// The operands, inputs first, that a kernel takes as f32 or bf16; if `alike` all of one type.
