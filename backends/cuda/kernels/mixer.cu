@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(kMixThreads, 6) local_kernel(Forward<T> o) {
     const Group group(o, place, first / kGroup, live.begin, live.end);
     const Group own(o, place, first / kGroup, begin, live.end);
     if (own.live != 0) {
-      warp.s.fetch(o, o.s, place, own);
+      begin_fetches(o, place, own.first, own.live, Fetch<T>{warp.s, o.s});
       end_batch();
     }
     float delta[kGroup];
@@ -133,9 +133,8 @@ struct ScanRows {
   WarpRows<float> delta;
 
   __device__ void fetch(const Forward<T> &o, const MixerPlace &place, const Group &group) {
-    s.fetch(o, o.s, place, group);
-    z.fetch(o, o.z, place, group);
-    delta.fetch(o, o.delta, place, group);
+    begin_fetches(o, place, group.first, group.live, Fetch<T>{s, o.s}, Fetch<T>{z, o.z},
+                  Fetch<float>{delta, o.delta});
   }
 };
 

@@ -39,9 +39,8 @@ struct LocalRows {
   WarpRows<float> delta;
 
   __device__ void fetch(const Backward<T> &o, const MixerPlace &place, const Group &group) {
-    z.fetch(o, o.z, place, group);
-    grad.fetch(o, o.grad, place, group);
-    delta.fetch(o, o.delta, place, group);
+    begin_fetches(o, place, group.first, group.live, Fetch<T>{z, o.z}, Fetch<T>{grad, o.grad},
+                  Fetch<float>{delta, o.delta});
   }
 };
 
@@ -108,32 +107,61 @@ __global__ void __launch_bounds__(kMixThreads, 6) local_kernel(Backward<T> o) {
   store_alone(o, place, own.carry, sum);
 }
 
+/// A lane's numbers of dt_weight as the matrix unit takes them: of tiles of 8 columns, of channels
+/// 8 j + i and 8 j + i + 4 of the warp, i = lane % 4.
+template <int kTiles>
+struct StepWeights {
+  float2 of[kTiles][kWarp / 8];
+
+  template <class T>
+  __device__ StepWeights(const Mixer<T> &o, const MixerPlace &place) {
+    const int first = place.first_channel + place.lane % 4;
+#pragma unroll
+    for (int tile = 0; tile < kTiles; ++tile) {
+      const float *const from = o.dt_weight + min(8 * tile + place.lane / 4, o.rank - 1);
+      if (place.first_channel + kWarp <= o.channels) {
+        const float *at = from + first * o.rank;
+#pragma unroll
+        for (float2 &two : of[tile]) {
+          two.x = *at;
+          at += 4 * o.rank;
+          two.y = *at;
+          at += 4 * o.rank;
+        }
+      } else {  // any number will do for channels that do not exist: their gradient is 0
+        const int last = o.channels - 1;
+#pragma unroll
+        for (int j = 0; j < kWarp / 8; ++j) {
+          of[tile][j] = make_float2(from[min(first + 8 * j, last) * o.rank],
+                                    from[min(first + 8 * j + 4, last) * o.rank]);
+        }
+      }
+    }
+  }
+};
+
 /// Gradients of eight rows' step sizes: their part of grad_q to `own.columns`, that of dt_weight to
 /// `own.grad_weight`.
 template <int kR, class T>
 __device__ void step_gradients(GradWarp<kR, T> &own, const QTile<kR, T, kGroup> &q,
+                               const StepWeights<GradWarp<kR, T>::kTiles> &weights,
                                const Backward<T> &o, const MixerPlace &place) {
   constexpr bool kExact = std::is_same_v<T, float>;
   const int g = place.lane / 4;
   const int i = place.lane % 4;
 #pragma unroll
   for (int tile = 0; tile < GradWarp<kR, T>::kTiles; ++tile) {
-    const int column = min(8 * tile + g, o.rank - 1);
-    // Of channels that do not exist pre is 0.
-    const auto weight = [&](int k) {
-      const int channel = min(place.first_channel + k + i, o.channels - 1);
-      return o.dt_weight[channel * o.rank + column];
-    };
     float4 d = make_float4(0, 0, 0, 0);
 #pragma unroll
-    for (int k = 0; k < kWarp; k += 8) {
-      multiply<kExact>(d, make_float4(own.pre[g][k + i], 0, own.pre[g][k + i + 4], 0),
-                       make_float2(weight(k), weight(k + 4)));
+    for (int j = 0; j < kWarp / 8; ++j) {
+      multiply<kExact>(d, make_float4(own.pre[g][8 * j + i], 0, own.pre[g][8 * j + i + 4], 0),
+                       weights.of[tile][j]);
     }
     if (8 * tile + 2 * i < kR) {
       own.columns[8 * tile + 2 * i][g] = d.x;
       own.columns[8 * tile + 2 * i + 1][g] = d.y;
     }
+    const int column = min(8 * tile + g, o.rank - 1);
     const float2 dt = make_float2(*q.dt(column, i), *q.dt(column, i + 4));
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -300,8 +328,10 @@ __global__ void __launch_bounds__(kMixThreads, 4) scan_kernel(Backward<T> o) {
       own.grad.get(place, grad);
       own.delta.get(place, rows.delta);
       __syncwarp();
-      own.before.fetch(o, o.states_before, place, group.first / kGroup * pairs_of(o),
-                       group.is_live(0) ? (1U << pairs_of(o)) - 1 : 0);
+      using Pair = typename ActPair<T>::Type;
+      begin_fetches(o, place, group.first / kGroup * pairs_of(o),
+                    group.is_live(0) ? (1U << pairs_of(o)) - 1 : 0,
+                    Fetch<Pair>{own.before, o.states_before});
       end_batch();
       if (number > 0) {
         shared.q.fetch(o, place, group.first - kGroup, live);
@@ -336,6 +366,7 @@ __global__ void __launch_bounds__(kMixThreads, 4) scan_kernel(Backward<T> o) {
         *reinterpret_cast<float4 *>(&own.columns[column][number % 2 * 4]) = columns[half];
       }
     }
+    const StepWeights<GradWarp<kR, T>::kTiles> weights(o, place);
     float s[kGroup];
     float grad_s[kGroup];
     own.s.get(place, s);
@@ -354,7 +385,7 @@ __global__ void __launch_bounds__(kMixThreads, 4) scan_kernel(Backward<T> o) {
     }
     end_batch();
     __syncwarp();
-    step_gradients(own, shared.q, o, place);
+    step_gradients(own, shared.q, weights, o, place);
     __syncthreads();
     store_columns(shared, o, group);
     if (number > 0) {

@@ -119,11 +119,8 @@ struct GradWarp {
 
   template <class O>
   __device__ void fetch(const O &o, const MixerPlace &place, const Group &group) {
-    s.fetch(o, o.s, place, group);
-    z.fetch(o, o.z, place, group);
-    y.fetch(o, o.y, place, group);
-    grad.fetch(o, o.grad, place, group);
-    delta.fetch(o, o.delta, place, group);
+    begin_fetches(o, place, group.first, group.live, Fetch<T>{s, o.s}, Fetch<T>{z, o.z},
+                  Fetch<T>{y, o.y}, Fetch<T>{grad, o.grad}, Fetch<float>{delta, o.delta});
   }
 
  private:

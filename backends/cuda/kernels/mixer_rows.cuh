@@ -128,31 +128,27 @@ struct WarpRows {
   static constexpr int kParts = kWarp / kEach;                    // of a row
   __align__(16) T at[kGroup][kWarp];
 
-  /// Begins to read rows of a tensor from `first` on, of which bit k of live says whether row k is
-  /// to be read; zeros elsewhere.
+  /// Begins to read a lane's share of rows of a tensor from `first` on, of which bit k of live says
+  /// whether row k is to be read; zeros elsewhere. Of a batch that is `aligned`.
   template <class O>
-  __device__ void fetch(const O &o, const Rows<const T> &from, const MixerPlace &place, int first,
-                        unsigned live) {
-    if (o.aligned) {
+  __device__ void fetch_share(const O &o, const Rows<const T> &from, const MixerPlace &place,
+                              int first, unsigned live) {
 #pragma unroll
-      for (int i = 0; i < kGroup * kParts; i += kWarp) {
-        const int row = (place.lane + i) / kParts;
-        const int column = (place.lane + i) % kParts * kEach;
-        fetch_bytes<16>(&at[row][column], from.row(first + row) + (place.first_channel + column),
-                        (live >> row & 1U) != 0 && place.first_channel + column < o.channels);
-      }
-      return;
+    for (int i = 0; i < kGroup * kParts; i += kWarp) {
+      const int row = (place.lane + i) / kParts;
+      const int column = (place.lane + i) % kParts * kEach;
+      fetch_bytes<16>(&at[row][column], from.row(first + row) + (place.first_channel + column),
+                      (live >> row & 1U) != 0 && place.first_channel + column < o.channels);
     }
+  }
+  /// The same of any batch, the lane's channel; there at once.
+  __device__ void read(const Rows<const T> &from, const MixerPlace &place, int first,
+                       unsigned live) {
 #pragma unroll 1
     for (int k = 0; k < kGroup; ++k) {
       at[k][place.lane] =
           (live >> k & 1U) != 0 && place.live ? from.row(first + k)[place.channel] : T{};
     }
-  }
-  template <class O>
-  __device__ void fetch(const O &o, const Rows<const T> &from, const MixerPlace &place,
-                        const Group &group) {
-    fetch(o, from, place, group.first, group.live);
   }
   /// Of the lane's channel.
   __device__ void get(const MixerPlace &place, float (&to)[kGroup]) const {
@@ -190,6 +186,26 @@ struct WarpRows {
     }
   }
 };
+
+/// Rows of a tensor, and where they are to be.
+template <class T>
+struct Fetch {
+  WarpRows<T> &to;
+  const Rows<const T> &from;
+};
+
+/// Begins to read rows of tensors from `first` on, of which bit k of live says whether row k is to
+/// be read; zeros elsewhere. All tensors in one go, so that what their addresses share is computed
+/// once.
+template <class O, class... T>
+__device__ inline void begin_fetches(const O &o, const MixerPlace &place, int first, unsigned live,
+                                     const Fetch<T> &...fetches) {
+  if (o.aligned) {
+    (fetches.to.fetch_share(o, fetches.from, place, first, live), ...);
+  } else {
+    (fetches.to.read(fetches.from, place, first, live), ...);
+  }
+}
 
 /// Rows that belong to sequences.
 struct LiveRows {
