@@ -12,11 +12,10 @@
 // the first: forward through them from the states kept by the mixer, and back. Sums over channels
 // go by the matrix unit: where activations are bf16 with factors cut to TF32 (sums are f32), else
 // in two parts.
-#include "cuda/kernels/mixer_grad.cuh"
-
 #include <type_traits>
 
 #include "cuda/error.hpp"
+#include "cuda/kernels/mixer_step_grad.cuh"
 
 namespace calm::cuda {
 namespace {
@@ -105,78 +104,6 @@ __global__ void __launch_bounds__(kMixThreads, 6) local_kernel(Backward<T> o) {
     }
   }
   store_alone(o, place, own.carry, sum);
-}
-
-/// A lane's numbers of dt_weight as the matrix unit takes them: of tiles of 8 columns, of channels
-/// 8 j + i and 8 j + i + 4 of the warp, i = lane % 4.
-template <int kTiles>
-struct StepWeights {
-  float2 of[kTiles][kWarp / 8];
-
-  template <class T>
-  __device__ StepWeights(const Mixer<T> &o, const MixerPlace &place) {
-    const int first = place.first_channel + place.lane % 4;
-#pragma unroll
-    for (int tile = 0; tile < kTiles; ++tile) {
-      const float *const from = o.dt_weight + min(8 * tile + place.lane / 4, o.rank - 1);
-      if (place.first_channel + kWarp <= o.channels) {
-        const float *at = from + first * o.rank;
-#pragma unroll
-        for (float2 &two : of[tile]) {
-          two.x = *at;
-          at += 4 * o.rank;
-          two.y = *at;
-          at += 4 * o.rank;
-        }
-      } else {  // any number will do for channels that do not exist: their gradient is 0
-        const int last = o.channels - 1;
-#pragma unroll
-        for (int j = 0; j < kWarp / 8; ++j) {
-          of[tile][j] = make_float2(from[min(first + 8 * j, last) * o.rank],
-                                    from[min(first + 8 * j + 4, last) * o.rank]);
-        }
-      }
-    }
-  }
-};
-
-/// Gradients of eight rows' step sizes: their part of grad_q to `own.columns`, that of dt_weight to
-/// `own.grad_weight`.
-template <int kR, class T>
-__device__ void step_gradients(GradWarp<kR, T> &own, const QTile<kR, T, kGroup> &q,
-                               const StepWeights<GradWarp<kR, T>::kTiles> &weights,
-                               const Backward<T> &o, const MixerPlace &place) {
-  constexpr bool kExact = std::is_same_v<T, float>;
-  const int g = place.lane / 4;
-  const int i = place.lane % 4;
-#pragma unroll
-  for (int tile = 0; tile < GradWarp<kR, T>::kTiles; ++tile) {
-    float4 d = make_float4(0, 0, 0, 0);
-#pragma unroll
-    for (int j = 0; j < kWarp / 8; ++j) {
-      multiply<kExact>(d, make_float4(own.pre[g][8 * j + i], 0, own.pre[g][8 * j + i + 4], 0),
-                       weights.of[tile][j]);
-    }
-    if (8 * tile + 2 * i < kR) {
-      own.columns[8 * tile + 2 * i][g] = d.x;
-      own.columns[8 * tile + 2 * i + 1][g] = d.y;
-    }
-    const int column = min(8 * tile + g, o.rank - 1);
-    const float2 dt = make_float2(*q.dt(column, i), *q.dt(column, i + 4));
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int channel = 16 * half + g;
-      const bool has = own.has_weights(tile, place.lane);
-      float4 sum = has ? own.grad_weight(tile, half, place.lane) : make_float4(0, 0, 0, 0);
-      multiply<kExact>(sum,
-                       make_float4(own.pre[i][channel], own.pre[i][channel + 8],
-                                   own.pre[i + 4][channel], own.pre[i + 4][channel + 8]),
-                       dt);
-      if (has) {
-        own.grad_weight(tile, half, place.lane) = sum;
-      }
-    }
-  }
 }
 
 /// Sums over a block's warps of eight rows of grad_q, to rows of a tensor.
@@ -397,36 +324,50 @@ __global__ void __launch_bounds__(kMixThreads, 4) scan_kernel(Backward<T> o) {
   store_sums(own, o, place, row_sums);
 }
 
+constexpr int kColumnsEach = 4;  // numbers of a thread
+
 /// grad_q: the groups' sums, added in order.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     columns_kernel(const float *__restrict__ partial, int groups, int rows, int width, int padding,
                    Rows<T> grad_q) {
   constexpr int kAtOnce = 8;
-  const int i = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
-  if (i >= rows * width) {
-    return;
-  }
-  const int column = i % width;
-  T *const to = grad_q.row(i / width);
-  for (int behind = width + column; behind < width + padding; behind += width) {
-    store_act(to + behind, 0);
-  }
   const auto size = static_cast<std::ptrdiff_t>(rows) * width;
-  float sum = 0;
+  const int first =
+      static_cast<int>(blockIdx.x) * kThreads * kColumnsEach + static_cast<int>(threadIdx.x);
+  float sums[kColumnsEach] = {};
 #pragma unroll 1
-  for (int group = 0; group < groups; group += kAtOnce) {
-    float parts[kAtOnce];  // all asked for before the first is added
+  for (int group = 0; group < groups; group += kAtOnce / kColumnsEach) {
+    float parts[kAtOnce / kColumnsEach][kColumnsEach];  // all asked for before the first is added
 #pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) {
-      parts[j] = group + j < groups ? partial[(group + j) * size + i] : 0;
+    for (int j = 0; j < kAtOnce / kColumnsEach; ++j) {
+#pragma unroll
+      for (int e = 0; e < kColumnsEach; ++e) {
+        const int i = first + e * kThreads;
+        parts[j][e] = group + j < groups && i < size ? partial[(group + j) * size + i] : 0;
+      }
     }
 #pragma unroll
-    for (int j = 0; j < kAtOnce; ++j) {
-      sum += parts[j];
+    for (int j = 0; j < kAtOnce / kColumnsEach; ++j) {
+#pragma unroll
+      for (int e = 0; e < kColumnsEach; ++e) {
+        sums[e] += parts[j][e];
+      }
     }
   }
-  store_act(to + column, sum);
+#pragma unroll
+  for (int e = 0; e < kColumnsEach; ++e) {
+    const int i = first + e * kThreads;
+    if (i >= size) {
+      return;
+    }
+    const int column = i % width;
+    T *const to = grad_q.row(i / width);
+    for (int behind = width + column; behind < width + padding; behind += width) {
+      store_act(to + behind, 0);
+    }
+    store_act(to + column, sums[e]);
+  }
 }
 
 struct Work : MixerWork {
@@ -472,8 +413,9 @@ void run(const Launch &launch) {
       <<<grid.blocks, grid.threads(), GradShared<kR, T>::size(grid.warps), launch.stream()>>>(o);
   if (grid.blocks.y > 1) {
     const auto numbers = static_cast<std::size_t>(o.rows) * static_cast<std::size_t>(o.width());
-    columns_kernel<T><<<blocks_of(numbers, kThreads), kThreads, 0, launch.stream()>>>(
-        o.partial, static_cast<int>(grid.blocks.y), o.rows, o.width(), o.padding, o.grad_q);
+    columns_kernel<T>
+        <<<blocks_of(numbers, kThreads * kColumnsEach), kThreads, 0, launch.stream()>>>(
+            o.partial, static_cast<int>(grid.blocks.y), o.rows, o.width(), o.padding, o.grad_q);
   }
 }
 
