@@ -54,8 +54,18 @@ TEST_P(LayerNorm, GivesTheBiasWhereARowIsConstant) {
 }
 
 TEST_P(LayerNorm, AgreesWithTheOracle) {
-  for (const auto &[rows, width] : std::vector<std::array<std::int64_t, 2>>{
-           {1, 2}, {2, 3}, {3, 1}, {5, 7}, {17, 63}, {63, 64}, {64, 65}, {129, 40}, {65, 320}}) {
+  for (const auto &[rows, width] : std::vector<std::array<std::int64_t, 2>>{{1, 2},
+                                                                            {2, 3},
+                                                                            {3, 1},
+                                                                            {5, 7},
+                                                                            {17, 63},
+                                                                            {63, 64},
+                                                                            {64, 65},
+                                                                            {33, 96},
+                                                                            {17, 128},
+                                                                            {41, 192},
+                                                                            {129, 40},
+                                                                            {65, 320}}) {
     expect_oracle(device(), normed(rows, width), oracle::layer_norm);
     expect_oracle(device(), normed_grad(rows, width), oracle::layer_norm_grad);
   }

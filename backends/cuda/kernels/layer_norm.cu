@@ -1,5 +1,5 @@
 // y = (x - mean) rstd weight + bias, rstd = 1 / sqrt(var + eps), biased variance (spec E.3). One
-// warp a row; the row stays in the first cache between the passes.
+// warp a row, which stays in registers or, where it has another width, in the first cache.
 //
 // Backward, with n = (x - mean) rstd and g = grad weight (Ba et al., arXiv 1607.06450):
 //   grad_x = rstd (g - mean(g) - n mean(g n)), grad_weight = sum of grad n, grad_bias = sum of
@@ -21,39 +21,113 @@ namespace calm::cuda {
 namespace {
 
 template <class T>
-__global__ void __launch_bounds__(kThreads)
-    norm_kernel(const float *__restrict__ x, const float *__restrict__ weight,
-                const float *__restrict__ bias, float eps, int rows, int d, T *y, float *out_mean,
-                float *out_rstd) {
+struct Operands {
+  const float *x, *weight, *bias;
+  float eps;
+  T *y;                // or null
+  float *mean, *rstd;  // or null
+  int rows, d;
+
+  __device__ void store(int t, float own_mean, float own_rstd) const {
+    if (threadIdx.x % kWarp == 0 && mean != nullptr) {
+      mean[t] = own_mean;
+    }
+    if (threadIdx.x % kWarp == 0 && rstd != nullptr) {
+      rstd[t] = own_rstd;
+    }
+  }
+};
+
+/// A row of which each lane has kEach columns.
+template <class T, int kEach>
+__global__ void __launch_bounds__(kThreads) norm_kernel(Operands<T> o) {
+  constexpr int kWidth = kEach * kWarp;
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
   const int t = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / kWarp;
-  if (t >= rows) {
+  if (t >= o.rows) {
     return;
   }
-  const std::size_t at = static_cast<std::size_t>(t) * static_cast<std::size_t>(d);
-  const float *const row = x + at;
+  const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(t) * kWidth + lane;
+  float x[kEach];
+  float weight[kEach];
+  float bias[kEach];
+#pragma unroll
+  for (int k = 0; k < kEach; ++k) {
+    x[k] = o.x[at + k * kWarp];
+  }
+#pragma unroll
+  for (int k = 0; k < kEach; ++k) {
+    weight[k] = o.weight[lane + k * kWarp];
+    bias[k] = o.bias[lane + k * kWarp];
+  }
   float sum = 0;
-  for (int i = lane; i < d; i += kWarp) {
+#pragma unroll
+  for (int k = 0; k < kEach; ++k) {
+    sum += x[k];
+  }
+  const float mean = warp_sum(sum) / kWidth;
+  float squares = 0;
+#pragma unroll
+  for (int k = 0; k < kEach; ++k) {
+    x[k] -= mean;
+    squares += x[k] * x[k];
+  }
+  const float rstd = 1 / sqrtf(warp_sum(squares) / kWidth + o.eps);
+  if (o.y != nullptr) {
+#pragma unroll
+    for (int k = 0; k < kEach; ++k) {
+      o.y[at + k * kWarp] = narrow_to<T>(x[k] * rstd * weight[k] + bias[k]);
+    }
+  }
+  o.store(t, mean, rstd);
+}
+
+/// Any number of columns.
+template <class T>
+__global__ void __launch_bounds__(kThreads) wide_norm_kernel(Operands<T> o) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int t = static_cast<int>(blockIdx.x) * kWarps + static_cast<int>(threadIdx.x) / kWarp;
+  if (t >= o.rows) {
+    return;
+  }
+  const std::size_t at = static_cast<std::size_t>(t) * static_cast<std::size_t>(o.d);
+  const float *const row = o.x + at;
+  const auto width = static_cast<float>(o.d);
+  float sum = 0;
+  for (int i = lane; i < o.d; i += kWarp) {
     sum += row[i];
   }
-  const float mean = warp_sum(sum) / static_cast<float>(d);
+  const float mean = warp_sum(sum) / width;
   float squares = 0;
-  for (int i = lane; i < d; i += kWarp) {
+  for (int i = lane; i < o.d; i += kWarp) {
     const float centred = row[i] - mean;
     squares += centred * centred;
   }
-  const float rstd = 1 / sqrtf(warp_sum(squares) / static_cast<float>(d) + eps);
-  if (y != nullptr) {
-    for (int i = lane; i < d; i += kWarp) {
-      y[at + static_cast<std::size_t>(i)] =
-          narrow_to<T>((row[i] - mean) * rstd * weight[i] + bias[i]);
+  const float rstd = 1 / sqrtf(warp_sum(squares) / width + o.eps);
+  if (o.y != nullptr) {
+    for (int i = lane; i < o.d; i += kWarp) {
+      o.y[at + static_cast<std::size_t>(i)] =
+          narrow_to<T>((row[i] - mean) * rstd * o.weight[i] + o.bias[i]);
     }
   }
-  if (lane == 0 && out_mean != nullptr) {
-    out_mean[t] = mean;
-  }
-  if (lane == 0 && out_rstd != nullptr) {
-    out_rstd[t] = rstd;
+  o.store(t, mean, rstd);
+}
+
+/// f<columns of a lane>() where a row of d columns can be in registers, as those of all presets
+/// can; else f<0>().
+template <class F>
+void with_columns(int d, const F &f) {
+  switch (d) {
+    case 2 * kWarp:
+      return f.template operator()<2>();
+    case 3 * kWarp:
+      return f.template operator()<3>();
+    case 4 * kWarp:
+      return f.template operator()<4>();
+    case 6 * kWarp:
+      return f.template operator()<6>();
+    default:
+      return f.template operator()<0>();
   }
 }
 
@@ -101,7 +175,7 @@ __global__ void __launch_bounds__(kThreads) grad_kernel(GradOperands<T> o) {
   for (int k = 0; k < kEach; ++k) {
     weight[k] = o.weight[lane + k * kWarp];
   }
-#pragma unroll 2
+#pragma unroll 1
   for (int t = first + warp; t < end; t += warps) {
     const std::size_t at = static_cast<std::size_t>(t) * static_cast<std::size_t>(o.d) +
                            static_cast<std::size_t>(lane);
@@ -231,35 +305,40 @@ void run_grad(const GradOperands<T> &o, cudaStream_t stream) {
   if (blocks == 0) {
     return;
   }
-  switch (o.d) {
-    case 2 * kWarp:
-      return launch(grad_kernel<T, 2>, kWarps);
-    case 3 * kWarp:
-      return launch(grad_kernel<T, 3>, kWarps);
-    case 4 * kWarp:
-      return launch(grad_kernel<T, 4>, kWarps);
-    case 6 * kWarp:
-      return launch(grad_kernel<T, 6>, kWarps);
-    default:
-      return launch(wide_grad_kernel<T>, grad_warps(d));
-  }
+  with_columns(o.d, [&]<int kEach>() {
+    if constexpr (kEach > 0) {
+      launch(grad_kernel<T, kEach>, kWarps);
+    } else {
+      launch(wide_grad_kernel<T>, grad_warps(d));
+    }
+  });
 }
 
 }  // namespace
 
 void layer_norm(const Launch &launch) {
-  const int rows = launch.extent(CALM_LAYER_NORM_X, 0);
-  if (rows == 0) {
-    return;
-  }
   with_act(launch.node().outs[CALM_LAYER_NORM_Y].dtype, [&]<class T>() {
-    norm_kernel<T>
-        <<<blocks_of(static_cast<std::size_t>(rows), kWarps), kThreads, 0, launch.stream()>>>(
-            launch.in<float>(CALM_LAYER_NORM_X), launch.in<float>(CALM_LAYER_NORM_WEIGHT),
-            launch.in<float>(CALM_LAYER_NORM_BIAS),
-            static_cast<float>(launch.f64(CALM_LAYER_NORM_EPS)), rows,
-            launch.extent(CALM_LAYER_NORM_X, 1), launch.out<T>(CALM_LAYER_NORM_Y),
-            launch.out<float>(CALM_LAYER_NORM_MEAN), launch.out<float>(CALM_LAYER_NORM_RSTD));
+    Operands<T> o{};
+    o.x = launch.in<float>(CALM_LAYER_NORM_X);
+    o.weight = launch.in<float>(CALM_LAYER_NORM_WEIGHT);
+    o.bias = launch.in<float>(CALM_LAYER_NORM_BIAS);
+    o.eps = static_cast<float>(launch.f64(CALM_LAYER_NORM_EPS));
+    o.y = launch.out<T>(CALM_LAYER_NORM_Y);
+    o.mean = launch.out<float>(CALM_LAYER_NORM_MEAN);
+    o.rstd = launch.out<float>(CALM_LAYER_NORM_RSTD);
+    o.rows = launch.extent(CALM_LAYER_NORM_X, 0);
+    o.d = launch.extent(CALM_LAYER_NORM_X, 1);
+    const unsigned blocks = blocks_of(static_cast<std::size_t>(o.rows), kWarps);
+    if (blocks == 0) {
+      return;
+    }
+    with_columns(o.d, [&]<int kEach>() {
+      if constexpr (kEach > 0) {
+        norm_kernel<T, kEach><<<blocks, kThreads, 0, launch.stream()>>>(o);
+      } else {
+        wide_norm_kernel<T><<<blocks, kThreads, 0, launch.stream()>>>(o);
+      }
+    });
   });
 }
 
