@@ -8,6 +8,8 @@
 namespace calm::cuda {
 namespace {
 
+constexpr int kUsualEach = 10;  // logits of a lane: 320, as all presets have
+
 /// (softmax - onehot(target)) factor of one logit.
 __device__ float slope_of(float logit, float lse, float factor, int i, std::int32_t target) {
   if (target < 0) {
@@ -27,8 +29,45 @@ struct Operands {
   Parts parts;  // a block's sum of losses
 };
 
+/// A row of logits, of which each lane has every 32nd: kEach in registers, or with 0 any number,
+/// read again each time.
+template <int kEach>
+struct Logits {
+  const float *row;
+  int lane;
+  float own[kEach];
+
+  __device__ Logits(const float *from, int /*n*/)
+      : row(from), lane(static_cast<int>(threadIdx.x) % kWarp) {
+#pragma unroll
+    for (int k = 0; k < kEach; ++k) {
+      own[k] = row[lane + k * kWarp];
+    }
+  }
+  /// f(i, logit) for each of the lane's.
+  template <class F>
+  __device__ void each(const F &f) const {
+#pragma unroll
+    for (int k = 0; k < kEach; ++k) {
+      f(lane + k * kWarp, own[k]);
+    }
+  }
+};
+template <>
+struct Logits<0> {
+  const float *row;
+  int vocab;
+  __device__ Logits(const float *from, int n) : row(from), vocab(n) {}
+  template <class F>
+  __device__ void each(const F &f) const {
+    for (int i = static_cast<int>(threadIdx.x) % kWarp; i < vocab; i += kWarp) {
+      f(i, row[i]);
+    }
+  }
+};
+
 /// `grad`: of the logits, or null.
-template <class T>
+template <int kEach, class T>
 __global__ void __launch_bounds__(kThreads) loss_kernel(Operands o, T *grad) {
   __shared__ double losses[kWarps];
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
@@ -38,21 +77,17 @@ __global__ void __launch_bounds__(kThreads) loss_kernel(Operands o, T *grad) {
   if (t < o.rows) {
     const std::int32_t target = o.targets[t];
     const std::size_t at = static_cast<std::size_t>(t) * static_cast<std::size_t>(o.vocab);
-    const float *const row = o.logits + at;
+    const Logits<kEach> row(o.logits + at, o.vocab);
     float own = 0;
     if (target >= 0) {
-      float top = row[0];
-      for (int i = lane; i < o.vocab; i += kWarp) {
-        top = fmaxf(top, row[i]);
-      }
+      float top = o.logits[at];
+      row.each([&](int /*i*/, float logit) { top = fmaxf(top, logit); });
       top = warp_max(top);
       double sum = 0;
-      for (int i = lane; i < o.vocab; i += kWarp) {
-        sum += static_cast<double>(expf(row[i] - top));
-      }
+      row.each([&](int /*i*/, float logit) { sum += static_cast<double>(expf(logit - top)); });
       sum = warp_sum(sum);
       const double log_sum = static_cast<double>(top) + ::log(sum);
-      loss = target < o.vocab ? log_sum - static_cast<double>(row[target])
+      loss = target < o.vocab ? log_sum - static_cast<double>(row.row[target])
                               : static_cast<double>(__int_as_float(0x7fffffff));
       own = static_cast<float>(log_sum);
     }
@@ -61,10 +96,10 @@ __global__ void __launch_bounds__(kThreads) loss_kernel(Operands o, T *grad) {
     }
     if (grad != nullptr) {
       const float factor = *o.factor;
-      for (int i = lane; i < o.vocab; i += kWarp) {
+      row.each([&](int i, float logit) {
         grad[at + static_cast<std::size_t>(i)] =
-            narrow_to<T>(slope_of(row[i], own, factor, i, target));
-      }
+            narrow_to<T>(slope_of(logit, own, factor, i, target));
+      });
     }
   }
   if (lane == 0) {
@@ -109,7 +144,14 @@ void run(const Launch &launch, Operands o, T *grad) {
   o.rows = launch.extent(CALM_CROSS_ENTROPY_LOGITS, 0);
   o.vocab = launch.extent(CALM_CROSS_ENTROPY_LOGITS, 1);
   o.parts = parts_of(launch);
-  loss_kernel<T><<<blocks_of_sum(blocks_of_rows(o.rows)), kThreads, 0, launch.stream()>>>(o, grad);
+  const auto start = [&](auto *kernel) {
+    kernel<<<blocks_of_sum(blocks_of_rows(o.rows)), kThreads, 0, launch.stream()>>>(o, grad);
+  };
+  if (o.vocab == kUsualEach * kWarp) {
+    start(loss_kernel<kUsualEach, T>);
+  } else {
+    start(loss_kernel<0, T>);
+  }
 }
 
 }  // namespace
