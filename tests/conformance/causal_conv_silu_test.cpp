@@ -64,8 +64,8 @@ TEST_P(CausalConvSilu, StateOfAShortSequenceKeepsOlderValues) {
 
 TEST_P(CausalConvSilu, AgreesWithTheOracle) {
   for (const Ragged &batch : awkward_batches()) {
-    for (const auto &[channels, taps] :
-         std::vector<std::array<std::int64_t, 2>>{{1, 1}, {3, 4}, {17, 3}, {8, 7}, {33, 4}}) {
+    for (const auto &[channels, taps] : std::vector<std::array<std::int64_t, 2>>{
+             {1, 1}, {3, 4}, {17, 3}, {8, 7}, {33, 4}, {66, 4}}) {
       expect_oracle(device(), conv(batch, channels, taps, false), oracle::causal_conv_silu);
       expect_oracle(device(), conv(batch, channels, taps, true), oracle::causal_conv_silu);
       expect_oracle(device(), conv_grad(batch, channels, taps), oracle::causal_conv_silu_grad);
@@ -74,6 +74,15 @@ TEST_P(CausalConvSilu, AgreesWithTheOracle) {
 }
 CALM_COVERS(CausalConvSilu, AgreesWithTheOracle, kOracle, "causal_conv_silu",
             "causal_conv_silu_grad");
+
+TEST_P(CausalConvSilu, AgreesWithTheOracleOverManyRows) {
+  Ragged batch;
+  for (std::int64_t i = 0; i < 200; ++i) {
+    batch.lengths.push_back(i % 3 == 0 ? i % 7 : 90 + i);
+  }
+  expect_oracle(device(), conv(batch, 2, 4, false), oracle::causal_conv_silu);
+  expect_oracle(device(), conv_grad(batch, 2, 4), oracle::causal_conv_silu_grad);
+}
 
 TEST_P(CausalConvSilu, StateMayBeUpdatedInPlace) {
   for (const Ragged &batch : awkward_batches()) {

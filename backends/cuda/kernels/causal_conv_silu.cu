@@ -208,6 +208,9 @@ dim3 grid_of(const Shape<T> &s) {
           blocks_of(static_cast<std::size_t>(s.channels), kLanes)};
 }
 
+/// Whether there are blocks enough for a warp to take many rows, so that fewer are read by two.
+bool are_many(const dim3 &grid) { return grid.x * grid.y >= 360; }
+
 template <class T>
 void run_forward(const Launch &launch) {
   Forward<T> o{};
@@ -220,7 +223,11 @@ void run_forward(const Launch &launch) {
     const std::size_t shared = tile_bytes(kChunk + o.taps - 1);
     if (o.taps == kWindowTaps && o.state_in == nullptr && o.channels % 2 == 0 &&
         suits_pairs(o.x, o.x_stride) && suits_pairs(o.y, o.y_stride)) {
-      window_forward_kernel<T><<<grid, kThreads, 0, launch.stream()>>>(o);
+      if (are_many(grid)) {
+        run_window<16>(o, grid, launch.stream());
+      } else {
+        run_window<8>(o, grid, launch.stream());
+      }
     } else if (o.taps == kUsualTaps) {
       forward_kernel<kUsualTaps><<<grid, kThreads, shared, launch.stream()>>>(o);
     } else {
@@ -252,7 +259,11 @@ void run_backward(const Launch &launch) {
   const std::size_t shared = tile_bytes(2 * kChunk + 3 * (o.taps - 1));
   if (o.taps == kWindowTaps && o.channels % 2 == 0 && suits_pairs(o.x, o.x_stride) &&
       suits_pairs(o.grad, o.grad_stride) && suits_pairs(o.grad_x, o.grad_x_stride)) {
-    window_backward_kernel<T><<<grid, kThreads, 0, launch.stream()>>>(o);
+    if (are_many(grid)) {
+      run_window<32>(o, grid, launch.stream());
+    } else {
+      run_window<8>(o, grid, launch.stream());
+    }
   } else if (o.taps == kUsualTaps) {
     backward_kernel<kUsualTaps><<<grid, kThreads, shared, launch.stream()>>>(o);
   } else {
