@@ -220,7 +220,6 @@ void fuse_mixer(Fusion &f, std::uint32_t gate, std::vector<Node> &late) {
   const std::int64_t channels = graph.values[m->y].type.shape[1];
   const std::int64_t states = graph.values[m->a].type.shape[1];
   const std::int64_t rank = graph.values[m->rank].type.shape[1];
-  const std::int64_t piece = mixer_piece(rows, channels);
   const std::uint32_t delta = add_matrix(graph, CALM_AXIS_NONE, rows, channels);
   const std::uint32_t before =
       g ? add_matrix(graph, CALM_AXIS_TOKENS, mixer_pieces(rows, kMixerGroup),
@@ -228,14 +227,14 @@ void fuse_mixer(Fusion &f, std::uint32_t gate, std::vector<Node> &late) {
         : kNone;
   Node merged = make_node(graph, f.node(gate), kMixer, ins,
                           {f.out(gate, 0), g ? m->y : kNone, before, delta});
-  const std::vector<calm_value> attrs{value("piece", piece)};
-  merged.attrs = attrs;
+  merged.attrs = {value("piece", mixer_piece(rows, channels))};
   if (!has_kernel(merged)) {
     return;
   }
   std::vector<std::uint32_t> parts = m->parts();
   parts.push_back(m->split);
   if (g) {
+    const std::int64_t piece = mixer_grad_piece(rows, channels);
     const std::uint32_t part = add_matrix(graph, CALM_AXIS_NONE, mixer_pieces(rows, piece),
                                           channels * (states + 2 + rank));
     std::vector<std::uint32_t> grad_ins = ins;
@@ -249,7 +248,7 @@ void fuse_mixer(Fusion &f, std::uint32_t gate, std::vector<Node> &late) {
                                      {f.out(g->weight, 0), channels * rank}}));
     Node grad = make_node(graph, f.node(g->scan), kMixerGrad, std::move(grad_ins),
                           {f.out(g->scan, 0), f.out(g->join, 0), f.out(g->gate, 1), part});
-    grad.attrs = attrs;
+    grad.attrs = {value("piece", piece)};
     f.replace(g->parts(), std::move(grad));
   }
   f.replace(parts, std::move(merged));

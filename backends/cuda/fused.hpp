@@ -89,6 +89,25 @@ constexpr std::int64_t mixer_piece(std::int64_t rows, std::int64_t channels) {
                                                   : 16;
 }
 
+/// The same of its gradient. Where there is much to do, longer ones that keep every place of a card
+/// of 132 multiprocessors, 16 warps each, busy to the end; they also leave fewer parts of sums.
+constexpr std::int64_t mixer_grad_piece(std::int64_t rows, std::int64_t channels) {
+  constexpr std::int64_t kPlaces = 132 * 16;
+  constexpr std::int64_t kHandedOn = 6;  // what handing on costs, in rows
+  std::int64_t piece = mixer_piece(rows, channels);
+  if (piece < 64) {
+    return piece;
+  }
+  const auto time = [&](std::int64_t p) {
+    const std::int64_t warps = mixer_pieces(rows, p) * ((channels + 31) / 32);
+    return (warps + kPlaces - 1) / kPlaces * (p + kHandedOn);
+  };
+  for (std::int64_t p = piece; p <= kMixerMostRows; p += kMixerGroup) {
+    piece = time(p) < time(piece) ? p : piece;
+  }
+  return piece;
+}
+
 /// Its gradient. Inputs: those of the mixer, then these.
 enum MixerGradIn : std::uint32_t {
   kMixerGradY = kMixerInputs,  // act [T, E]
