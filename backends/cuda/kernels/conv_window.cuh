@@ -103,8 +103,8 @@ __device__ inline void fetch_window(const T *__restrict__ from, std::int64_t str
 }
 
 /// In fp32, from to[kAt] on.
-template <int kAt, int kRows, int kAll, class Pair>
-__device__ inline void widen_all(const Pair (&from)[kRows], float2 (&to)[kAll]) {
+template <int kAt, int kRows, int kTo, class Pair>
+__device__ inline void widen_all(const Pair (&from)[kRows], float2 (&to)[kTo]) {
 #pragma unroll
   for (int i = 0; i < kRows; ++i) {
     to[kAt + i] = widen(from[i]);
@@ -191,9 +191,10 @@ __global__ void __launch_bounds__(WindowPlace<kRows>::kThreads)
   }
 }
 
-inline constexpr int kWindowStep = 8;  // rows between two windows of the way back
+inline constexpr int kWindowStep =
+    8;  // rows from one window to the next, going back through the graph
 
-/// What a lane has of a window of the way back, which three rows precede and three follow.
+/// What a lane has of eight rows on the way back, of three in front of them and three behind.
 struct BackWindow {
   static constexpr int kRows = kWindowStep + 2 * kWindowHalo;
   float2 x[kRows];
@@ -211,7 +212,7 @@ struct BackWindow {
                   : make_float2(0, 0);
     }
   }
-  /// Once the slopes are there: grad_x of the rows between, and their part of the taps' gradients.
+  /// Once the slopes are there: grad_x of the eight rows, and their part of the taps' gradients.
   template <class W, class Place, class T>
   __device__ void step(const Backward<T> &o, const W &window, const WindowTaps &taps,
                        const Place &place, int first) {
