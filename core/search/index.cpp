@@ -68,6 +68,7 @@ Index::Index(const std::string &path, Database::Access access)
   transaction_.emplace(database_, write ? Transaction::Kind::kWrite : Transaction::Kind::kRead);
   check_schema(database_);
   check_size(database_);
+  check_words(database_);
   if (write) {
     check_pages(database_);
   }

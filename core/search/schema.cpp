@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <optional>
+#include <span>
 #include <string_view>
 #include <system_error>
 
@@ -72,6 +76,33 @@ std::uint32_t big_endian(const unsigned char *at) {
 [[noreturn]] void refuse(const std::string &path, const std::string &what) {
   throw Error(CALM_CORRUPT_DATA, path + ": " + what);
 }
+
+/// SQLite's integers of 1 to 9 bytes (file format, section 1.6), one after another.
+class Varints {
+ public:
+  Varints(std::span<const std::byte> bytes, std::size_t at)
+      : left_(bytes.subspan(std::min(at, bytes.size()))) {}
+
+  std::size_t bytes() const { return left_.size(); }
+  /// Nothing where they end.
+  std::optional<std::uint64_t> next() {
+    constexpr std::size_t kLongest = 9;
+    std::uint64_t value = 0;
+    for (std::size_t i = 0; i < std::min(kLongest, left_.size()); ++i) {
+      const auto byte = std::to_integer<std::uint64_t>(left_[i]);
+      const bool last = i == kLongest - 1;
+      value = last ? value << 8U | byte : value << 7U | (byte & 0x7fU);
+      if (last || byte < 0x80) {
+        left_ = left_.subspan(i + 1);
+        return value;
+      }
+    }
+    return std::nullopt;
+  }
+
+ private:
+  std::span<const std::byte> left_;
+};
 
 }  // namespace
 
@@ -164,6 +195,32 @@ void check_schema(const Database &database) {
   const std::size_t all = std::size(kTables) + std::size(kImplied);
   if (found != all) {
     refuse(database.path(), fmt::format("expected {} tables and indices, found {}", all, found));
+  }
+}
+
+void check_words(const Database &database) {
+  Statement record(database, "SELECT block FROM words_data WHERE id = 10");
+  if (!record.step()) {
+    refuse(database.path(), "expected the structure of a full-text index, found none");
+  }
+  // 4 bytes of a counter, then as varints the numbers of levels and of all segments, a counter, and
+  // for each level two numbers, the second of which is how many segments follow, of three each.
+  constexpr std::uint64_t kSegmentBytes = 3;
+  Varints left(record.blob(0), 4);
+  const std::optional<std::uint64_t> levels = left.next();
+  bool good = levels && left.next() && left.next();
+  for (std::uint64_t level = 0; good && level < *levels; ++level) {
+    left.next();
+    const std::optional<std::uint64_t> segments = left.next();
+    good = segments && *segments <= left.bytes() / kSegmentBytes;
+    for (std::uint64_t i = 0; good && i < kSegmentBytes * *segments; ++i) {
+      good = left.next().has_value();
+    }
+  }
+  if (!good) {
+    refuse(database.path(),
+           "expected the structure of a full-text index, found one that names "
+           "more segments than it has");
   }
 }
 

@@ -25,6 +25,11 @@ void check_size(const Database &database);
 /// CALM_CORRUPT_DATA unless the tables and indices are exactly those of create_schema().
 void check_schema(const Database &database);
 
+/// CALM_CORRUPT_DATA when the record of the full-text index that says of what segments it consists
+/// names more than it has room for: FTS5 takes memory for as many as it says. Before the first use
+/// of the full-text index.
+void check_words(const Database &database);
+
 /// CALM_CORRUPT_DATA when the pages of the file contradict each other. Reads all of it.
 void check_pages(const Database &database);
 

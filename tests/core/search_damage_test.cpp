@@ -154,6 +154,13 @@ constexpr SqlCase kSqlCases[] = {
     {"a passage of no document", "UPDATE passages SET document = 99"},
     {"no passages", "DELETE FROM passages"},
     {"a full-text index of nonsense", "UPDATE words_data SET block = randomblob(100)"},
+    {"a full-text index of 2^31 segments",
+     "UPDATE words_data SET block = x'000000000101000087ffffff7f' WHERE id = 10"},
+    {"a full-text index of too many segments, a gigabyte of them",
+     "UPDATE words_data SET block = x'000000000101000097ebe100' WHERE id = 10"},
+    {"a full-text index whose sizes are cut off",
+     "UPDATE words_data SET block = x'000000008080' WHERE id = 10"},
+    {"a full-text index without a structure", "DELETE FROM words_data WHERE id = 10"},
     {"a full-text index without sizes", "DELETE FROM words_docsize"},
 };
 
