@@ -331,16 +331,16 @@ template <class T>
 __global__ void __launch_bounds__(kThreads)
     columns_kernel(const float *__restrict__ partial, int groups, int rows, int width, int padding,
                    Rows<T> grad_q) {
-  constexpr int kAtOnce = 8;
+  constexpr int kAtOnce = 2;  // groups
   const auto size = static_cast<std::ptrdiff_t>(rows) * width;
   const int first =
       static_cast<int>(blockIdx.x) * kThreads * kColumnsEach + static_cast<int>(threadIdx.x);
   float sums[kColumnsEach] = {};
 #pragma unroll 1
-  for (int group = 0; group < groups; group += kAtOnce / kColumnsEach) {
-    float parts[kAtOnce / kColumnsEach][kColumnsEach];  // all asked for before the first is added
+  for (int group = 0; group < groups; group += kAtOnce) {
+    float parts[kAtOnce][kColumnsEach];  // all asked for before the first is added
 #pragma unroll
-    for (int j = 0; j < kAtOnce / kColumnsEach; ++j) {
+    for (int j = 0; j < kAtOnce; ++j) {
 #pragma unroll
       for (int e = 0; e < kColumnsEach; ++e) {
         const int i = first + e * kThreads;
@@ -348,7 +348,7 @@ __global__ void __launch_bounds__(kThreads)
       }
     }
 #pragma unroll
-    for (int j = 0; j < kAtOnce / kColumnsEach; ++j) {
+    for (int j = 0; j < kAtOnce; ++j) {
 #pragma unroll
       for (int e = 0; e < kColumnsEach; ++e) {
         sums[e] += parts[j][e];
